@@ -1,0 +1,3 @@
+"""cgm: a reproducible benchmark of conditional generative models."""
+
+__version__ = "0.1.0"

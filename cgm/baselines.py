@@ -1,0 +1,93 @@
+"""What the numbers are read against: what real images score (floors), and what needs no training (baselines)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgm.config import Evaluation
+from cgm.evaluation import Reference, Scores, distribution_scores, evaluate_outputs, reference_from_features
+from cgm.metrics.judges import Judge, load_judge
+from cgm.seeds import numpy_generator
+
+if TYPE_CHECKING:
+    from cgm.data.prepared import Prepared
+
+CHUNK = 512
+"""Train images held in float64 at a time; bounds the memory, changes no result."""
+
+
+def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None) -> list[dict[str, Any]]:
+    """Rows {method, seed, metric, judge, value, n_real, n_fake, status}: the real-vs-real floor of each split, then the baselines.
+
+    The baselines go through :func:`cgm.evaluation.evaluate_outputs`, as every method's outputs do.
+    """
+    judge = judge or load_judge(config.judge)
+    rows = []
+    for split in range(config.floor_splits):
+        scores = floor_scores(prepared, reference, config, judge, split)
+        for name, value in scores.values.items():
+            rows.append(_row("floor:real", split, name, judge.name, value, scores.n_real[name], scores.n_fake[name]))
+    for method, outputs in baselines(prepared):
+        result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge)
+        for name, value in result["metrics"].items():
+            counts = result["n_real"][name], result["n_fake"][name]
+            rows.append(_row(f"baseline:{method}", 0, name, result["judges"][name], value, *counts))
+    return rows
+
+
+def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int) -> Scores:
+    """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
+    others for the train targets."""
+    generator = numpy_generator(str(prepared.card["dataset"]), "", split, "evaluation/floor")
+    order = generator.permutation(len(reference.features))
+    count = min(len(prepared.images("test", "A")), len(order) // 2)
+    held, rest = reference.features[order[:count]], reference.features[order[count:]]
+    return distribution_scores(held, reference_from_features(rest, judge, reference.data_sha256, config, generator), config)[0]
+
+
+def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
+    """Outputs (uint8 N×H×W×3 over the test split) that need no training, by name.
+
+    ``target``, the test targets themselves, is what a perfect generator would score; where test targets differ from train targets
+    (a split by groups), that is worse than the real-vs-real floor.
+    """
+    conditions = np.asarray(prepared.images("test", "A"))
+    yield "copy_input", conditions
+    yield "mean_image", np.repeat(mean_image(prepared.images("train", "B"))[None], len(conditions), axis=0)
+    if prepared.paired:
+        nearest = nearest_neighbours(conditions, prepared.images("train", "A"))
+        yield "nearest_neighbour", prepared.images("train", "B")[nearest]
+    if prepared.aligned:
+        yield "target", np.asarray(prepared.images("test", "B"))
+
+
+def mean_image(images: np.ndarray) -> np.ndarray:
+    """uint8 N×H×W×3 → H×W×3: the pixels' mean, rounded; the best constant output under MSE."""
+    return np.rint(images.sum(axis=0, dtype=np.int64) / len(images)).astype(np.uint8)
+
+
+def nearest_neighbours(images: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """For each of uint8 N×H×W×3 the index of the image in ``among`` at the least mean squared error; the first, if several are."""
+    # sums of products of 8-bit integers are exact in float64, in whatever order they are taken
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    distances = []
+    for start in range(0, len(among), CHUNK):
+        other = among[start : start + CHUNK].reshape(len(among[start : start + CHUNK]), -1).astype(np.float64)
+        distances.append(np.square(other).sum(axis=1)[None] - 2 * flat @ other.T)
+    return np.concatenate(distances, axis=1).argmin(axis=1)
+
+
+def _row(method: str, seed: int, metric: str, judge: str, value: float | None, n_real: int, n_fake: int) -> dict[str, Any]:
+    return {
+        "method": method,
+        "seed": seed,
+        "metric": metric,
+        "judge": judge,
+        "value": value,
+        "n_real": n_real,
+        "n_fake": n_fake,
+        "status": "ok",
+    }

@@ -1,0 +1,1 @@
+"""Images: sources, preparation, prepared datasets, batches."""

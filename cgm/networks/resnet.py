@@ -1,0 +1,69 @@
+"""Residual generator of CycleGAN (Zhu et al. 2017, section 4 and 7.2), after Johnson et al. 2016."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ReflectionPad(nn.Module):
+    """Reflection padding out of slices: ``nn.ReflectionPad2d`` has no deterministic gradient on CUDA."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        n = self.width
+        h = torch.cat([h[:, :, 1 : n + 1].flip(2), h, h[:, :, -n - 1 : -1].flip(2)], dim=2)
+        return torch.cat([h[..., 1 : n + 1].flip(3), h, h[..., -n - 1 : -1].flip(3)], dim=3)
+
+
+class Residual(nn.Module):
+    """Two reflection-padded 3×3 convolutions around an identity path."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ReflectionPad(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(),
+            ReflectionPad(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return h + self.body(h)
+
+
+class ResNet(nn.Module):
+    """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-3 with instance normalisation and reflection padding.
+
+    N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S divisible by 4. ``blocks=None`` takes the paper's 9 from 256 px on and 6 below.
+    It has no noise: the output is a function of x. Raises ``ValueError`` on another size.
+    """
+
+    def __init__(self, image_size: int, width: int = 64, blocks: int | None = None) -> None:
+        super().__init__()
+        if image_size % 4 or image_size < 8:
+            raise ValueError(f"image size: found {image_size}, expected a multiple of 4 of 8 or more")
+        count = (9 if image_size >= 256 else 6) if blocks is None else blocks
+        layers: list[nn.Module] = [ReflectionPad(3), *self._conv(nn.Conv2d(3, width, 7), width)]
+        for factor in (1, 2):
+            layers += self._conv(nn.Conv2d(width * factor, width * factor * 2, 3, 2, 1), width * factor * 2)
+        layers += [Residual(width * 4) for _ in range(count)]
+        for factor in (2, 1):
+            up = nn.ConvTranspose2d(width * factor * 2, width * factor, 3, 2, 1, output_padding=1)
+            layers += self._conv(up, width * factor)
+        layers += [ReflectionPad(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        self.body = nn.Sequential(*layers)
+
+    @staticmethod
+    def _conv(convolution: nn.Module, channels: int) -> list[nn.Module]:
+        return [convolution, nn.InstanceNorm2d(channels), nn.ReLU()]
+
+    def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
+        """Translate ``x``; ``noise`` is accepted, so that generators are interchangeable, and not used."""
+        return self.body(x)

@@ -1,0 +1,71 @@
+"""U-Net generator of Pix2Pix (Isola et al. 2017, section 3.2.1 and 6.1.1)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
+
+
+class UNet(nn.Module):
+    """Encoder and decoder with a skip connection at each resolution.
+
+    N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S a power of two ≥ 8. One strided 4×4 convolution a level down to 1×1, so log₂ S levels;
+    channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
+    erase it). Dropout, the only noise, acts on the decoder up to S/32 px: three levels at the paper's 256 px, one at 64 px.
+    Raises ``ValueError`` on another size.
+    """
+
+    def __init__(self, image_size: int, width: int = 64, dropout: float = 0.5, norm: Literal["batch", "instance"] = "batch") -> None:
+        super().__init__()
+        levels = image_size.bit_length() - 1
+        if image_size != 1 << levels or levels < 3:
+            raise ValueError(f"image size: found {image_size}, expected a power of two of 8 or more")
+        channels = [width * min(2**level, 8) for level in range(levels)]
+        self.dropout = dropout
+        self.dropout_levels = max(1, levels - 5)
+        self.down = nn.ModuleList()
+        for level, out in enumerate(channels):
+            inputs = 3 if level == 0 else channels[level - 1]
+            normalised = 0 < level < levels - 1
+            layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
+            layers.append(nn.Conv2d(inputs, out, 4, 2, 1, bias=not normalised or norm == "batch"))
+            if normalised:
+                layers.append(_norm(norm, out))
+            self.down.append(nn.Sequential(*layers))
+        self.up = nn.ModuleList()
+        for level in reversed(range(levels)):
+            inputs = channels[level] if level == levels - 1 else 2 * channels[level]
+            out = 3 if level == 0 else channels[level - 1]
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, out, 4, 2, 1)]
+            layers.append(nn.Tanh() if level == 0 else _norm(norm, out))
+            self.up.append(nn.Sequential(*layers))
+
+    def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
+        """Translate ``x``; with ``noise`` dropout is drawn from it, without it dropout is off and the output is deterministic."""
+        skips: list[torch.Tensor] = []
+        h = x
+        for down in self.down:
+            h = down(h)
+            skips.append(h)
+        h = skips.pop()
+        for depth, up in enumerate(self.up):
+            h = up(h)
+            if depth < self.dropout_levels:
+                h = drop(h, self.dropout, noise)
+            if skips:
+                h = torch.cat([h, skips.pop()], dim=1)
+        return h
+
+
+def drop(h: torch.Tensor, probability: float, noise: torch.Generator | None) -> torch.Tensor:
+    """Dropout (Srivastava et al. 2014) whose mask comes from an explicit generator; the identity without one."""
+    if noise is None or probability == 0:
+        return h
+    keep = torch.rand(h.shape, generator=noise, device=h.device) >= probability
+    return h * keep / (1 - probability)

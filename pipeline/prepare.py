@@ -1,0 +1,38 @@
+"""Stage ``prepare``: ``python -m pipeline.prepare dataset=… [processes=…]`` → ``data/prepared/<dataset>/``.
+
+``processes``: how many rasterise at once (default and maximum: the processors that this process may use); no result depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cgm.config import Params
+from cgm.data.prepare import prepare
+from cgm.errors import UserError
+from pipeline.stage import main
+
+
+def stage(params: Params, dataset: str, processes: str | None) -> None:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processes is not None and not (processes.isdecimal() and int(processes) >= 1):
+        raise UserError(f"argument processes={processes}: expected a whole number from 1 on")
+    prepare(
+        params.all_datasets[dataset],
+        f"data/raw/{dataset}",
+        f"data/prepared/{dataset}",
+        name=dataset,
+        paired=params.is_paired(dataset),
+        processes=min(available, int(processes)) if processes else available,
+    )
+
+
+if __name__ == "__main__":
+    optional = [argument for argument in sys.argv[1:] if argument.startswith("processes=")]
+    given = optional[-1].partition("=")[2] if optional else None
+    main(
+        lambda params, dataset: stage(params, dataset, given),
+        ["dataset"],
+        [argument for argument in sys.argv[1:] if argument not in optional],
+    )

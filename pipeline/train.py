@@ -1,0 +1,94 @@
+"""Stage ``train``: one run → ``model.safetensors``, ``history.csv``, ``run.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+
+import cgm
+from cgm import training
+from cgm.config import Params, Run
+from cgm.data.prepared import open_prepared
+from cgm.files import replacing, sha256, write_json, write_text
+from pipeline.stage import main
+
+
+def resolved(params: Params, run: Run) -> dict[str, object]:
+    """Everything of ``params.yaml`` that this run depends on, defaults filled in."""
+    return {
+        "compute": params.compute.model_dump(),
+        "training": params.training.model_dump(),
+        "networks": params.networks.model_dump(),
+        "dataset": params.all_datasets[run.dataset].model_dump(),
+        "method": params.method(run.dataset, run.method).model_dump(),
+        "judge": params.evaluation.judge,
+    }
+
+
+def code_sha256() -> str:
+    """Of every module of the library."""
+    return sha256(*sorted(path for path in Path("cgm").rglob("*.py") if "report" not in path.parts))
+
+
+def train(params: Params, dataset: str, method: str, seed: int) -> None:
+    run = Run(dataset=dataset, method=method, seed=seed)
+    device = training.pick_device(params.compute)
+    prepared = open_prepared(Path("data/prepared") / dataset)
+    settings, code = resolved(params, run), code_sha256()
+    identity = json.dumps([str(run), settings, prepared.data_sha256, code, torch.__version__, device.type], sort_keys=True)
+    checkpoint = Path("build/checkpoints") / dataset / method / str(seed) / "state.pt"
+    trainer = training.Trainer(params, run, prepared, hashlib.sha256(identity.encode()).hexdigest(), checkpoint, device)
+    outcome = trainer.train()
+
+    folder = Path("results") / dataset / method / str(seed)
+    made = trainer.method
+    with replacing(folder / "model.safetensors") as temporary:
+        safetensors.torch.save_file(training.weights(made), temporary)
+    columns = list(dict.fromkeys(name for row in outcome.history for name in row))
+    write_text(folder / "history.csv", pd.DataFrame(outcome.history, columns=columns or ["kimg", "step"]).to_csv(index=False))
+    write_json(
+        folder / "run.json",
+        {
+            "dataset": dataset,
+            "method": method,
+            "seed": seed,
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "config": settings,
+            "data_sha256": prepared.data_sha256,
+            "code_sha256": code,
+            "versions": {
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "torch": torch.__version__,
+                "cgm": cgm.__version__,
+            },
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
+            "precision": params.compute.precision,
+            "threads": params.compute.threads,
+            "deterministic": params.compute.deterministic,
+            "seconds": round(outcome.seconds, 3),
+            "images_per_second": round(outcome.images / max(outcome.seconds, 1e-9), 3),
+            "peak_memory_bytes": training.peak_memory(device),
+            "parameters": training.parameters(made),
+            "receptive_field": made.receptive_field,
+            "steps": outcome.steps,
+            "kimg": outcome.images / 1000,
+            "resumed": outcome.resumed,
+            "stochastic": made.stochastic,
+            "supervision": made.supervision,
+            "loss_network": made.loss_network,
+        },
+    )
+    checkpoint.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(train, ("dataset", "method", "seed"))

@@ -1,0 +1,336 @@
+"""Every registered method: its losses by hand, one step of descent for each player, eight images overfitted, weights saved and loaded."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from cgm import config, training
+from cgm.data.batches import Batch
+from cgm.methods import METHODS
+from cgm.methods.base import Method
+from cgm.methods.pool import ImagePool
+from cgm.networks.init import initialise
+from cgm.seeds import numpy_stream
+
+SIZE = 32
+NETWORKS = config.Networks(
+    unet=config.UNet(width=8, norm="instance"),
+    resnet=config.ResNet(width=8, blocks=1),
+    patchgan=config.PatchGAN(width=8, layers=2),
+    dcgan=config.DCGAN(width=8, latent=16),
+)
+CPU = torch.device("cpu")
+CASES = [(name, True) for name in METHODS] + [(name, False) for name in config.UNPAIRED_METHODS]
+
+
+def pictures(count: int, seed: int) -> torch.Tensor:
+    """White images with a coloured square each, in [-1, 1]."""
+    rng = torch.Generator().manual_seed(seed)
+    images = torch.ones(count, 3, SIZE, SIZE)
+    for image in images:
+        top, left = torch.randint(4, 14, (2,), generator=rng).tolist()
+        image[:, top : top + 12, left : left + 12] = torch.rand(3, 1, 1, generator=rng) * 2 - 1
+    return images
+
+
+def build(name: str, paired: bool, **settings: Any) -> Method:
+    method = METHODS[name](config.METHODS[name].model_validate({"implementation": name, **settings}), NETWORKS, SIZE, paired)
+    for player in method.players.values():
+        for role, network in player.items():
+            initialise(network, torch.Generator().manual_seed(len(role)))
+    method.prepare(pictures(8, 1), CPU, 0)
+    return method
+
+
+def batch(count: int = 4, noise: int = 0) -> Batch:
+    y = pictures(count, 1)
+    return Batch(y.mean(1, keepdim=True).expand_as(y).contiguous(), y, torch.Generator().manual_seed(noise))
+
+
+def terms_of(method: Method, given: Batch) -> dict[str, dict[str, float]]:
+    """Every term of every player, without any update."""
+    found: dict[str, dict[str, float]] = {}
+    method.step(given, lambda player, terms: found.update({player: {name: value.item() for name, value in terms.items()}}))
+    return found
+
+
+def test_the_registry_is_the_configuration() -> None:
+    assert list(METHODS) == list(config.METHODS)
+
+
+@pytest.mark.parametrize(("name", "paired"), CASES)
+def test_translate_gives_an_image_and_noise_only_where_declared(name: str, paired: bool) -> None:
+    method = build(name, paired)
+    method.generator.eval()
+    with torch.no_grad():
+        x = batch().x
+        first, again, other = (method.translate(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert first.shape == x.shape
+    assert first.abs().max() <= 1
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) != method.stochastic
+
+
+@pytest.mark.parametrize(("name", "paired"), CASES)
+def test_one_small_step_lowers_each_players_loss(name: str, paired: bool) -> None:
+    players = build(name, paired).players
+    for player in players:
+        method = build(name, paired)
+        networks = method.players[player]
+        before = sum(terms_of(method, batch())[player].values())
+        pools = copy.deepcopy({key: pool.state_dict() for key, pool in method.buffers.items()})
+
+        def descend(who: str, terms: Mapping[str, torch.Tensor], player: str = player, networks: nn.ModuleDict = networks) -> None:
+            if who == player:
+                gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(networks.parameters()))
+                length = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+                with torch.no_grad():
+                    for parameter, gradient in zip(networks.parameters(), gradients, strict=True):
+                        parameter -= 1e-3 * gradient / length
+
+        method.step(batch(), descend)
+        for key, pool in method.buffers.items():
+            pool.load_state_dict(pools[key])
+        assert sum(terms_of(method, batch())[player].values()) < before, player
+
+
+@pytest.mark.parametrize(("name", "paired"), CASES)
+def test_g_and_d_learn_only_from_their_own_losses(name: str, paired: bool) -> None:
+    """In a player's update no other player's parameters collect gradients."""
+    method = build(name, paired)
+
+    def check(player: str, terms: Mapping[str, torch.Tensor]) -> None:
+        for networks in method.players.values():
+            networks.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward(retain_graph=True)
+        for other, networks in method.players.items():
+            assert all((p.grad is not None) == (other == player) for p in networks.parameters()), (player, other)
+
+    method.step(batch(), check)
+
+
+def fit(method: Method, steps: int, rate: float = 1e-3) -> list[dict[str, dict[str, float]]]:
+    """Train on the same eight images; the terms of every step."""
+    optimisers = {name: torch.optim.Adam(player.parameters(), lr=rate, betas=(0.5, 0.999)) for name, player in method.players.items()}
+    history: list[dict[str, dict[str, float]]] = []
+    given = batch(8)
+
+    def update(player: str, terms: Mapping[str, torch.Tensor]) -> None:
+        optimisers[player].zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimisers[player].step()
+        history[-1][player] = {name: value.item() for name, value in terms.items()}
+
+    for _ in range(steps):
+        history.append({})
+        method.step(given, update)
+    return history
+
+
+def error(method: Method) -> float:
+    method.generator.eval()
+    with torch.no_grad():
+        given = batch(8)
+        return (method.translate(given.x, given.noise) - given.y).abs().mean().item()
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "gan_l1", "pix2pix", "perceptual", "perceptual_style"])
+def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
+    method = build(name, True)
+    before = error(method)
+    method.generator.train()
+    fit(method, 120, rate=2e-3)
+    assert error(method) < 0.25 * before
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "unpaired_gan", "cyclegan"])
+def test_adversarial_methods_approach_eight_targets(name: str) -> None:
+    """Without a term that names the answer, the mean colour of what G paints must still come to that of the targets."""
+    method = build(name, True)
+    given = batch(8)
+
+    def distance() -> float:
+        method.generator.eval()
+        with torch.no_grad():
+            y_hat = method.translate(given.x, torch.Generator().manual_seed(0))
+        method.generator.train()
+        return (y_hat.mean((0, 2, 3)) - given.y.mean((0, 2, 3))).abs().mean().item()
+
+    before = distance()
+    fit(method, 150)
+    assert distance() < 0.35 * before
+
+
+def test_cyclegan_learns_its_cycle() -> None:
+    history = fit(build("cyclegan", True), 120)
+    assert history[-1]["G"]["cycle_A"] < 0.35 * history[0]["G"]["cycle_A"]
+
+
+def test_unpaired_style_approaches_the_domain() -> None:
+    history = fit(build("perceptual_style", False, style_weight=5.0), 60)
+    assert history[-1]["G"]["style"] < 0.5 * history[0]["G"]["style"]
+
+
+@pytest.mark.parametrize(("name", "paired"), CASES)
+def test_weights_survive_a_round_trip(name: str, paired: bool) -> None:
+    method, fresh = build(name, paired), build(name, paired)
+    for parameter in method.players["G"].parameters():
+        parameter.data += 0.01
+    stored = safetensors.torch.load(safetensors.torch.save(training.weights(method)))
+    training.load_weights(fresh, stored, CPU)
+    for made in (method, fresh):
+        made.generator.eval()
+    x = batch().x
+    with torch.no_grad():
+        first, second = (made.translate(x, torch.Generator().manual_seed(5)) for made in (method, fresh))
+    assert torch.equal(first, second)
+
+
+class Half(nn.Module):
+    """A generator that can be computed by hand: G(x) = x / 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
+        return x * self.factor
+
+
+class Mean(nn.Module):
+    """A discriminator that can be computed by hand: the mean of what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(1, 2, 3)) * self.factor
+
+
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+def by_hand(name: str) -> dict[str, dict[str, float]]:
+    """The losses of one pair of constant images, x = 0.8 and y = −0.2, under ``Half`` and ``Mean``: so G(x) = 0.4, F(y) = −0.1."""
+    x, y, y_hat, x_hat = 0.8, -0.2, 0.4, -0.1
+    l1 = abs(y - y_hat)
+    conditional = {
+        "D": {"real": 0.5 * softplus(-(x + y) / 2), "fake": 0.5 * softplus((x + y_hat) / 2)},
+        "G": {"adversarial": softplus(-(x + y_hat) / 2)},
+    }
+    return {
+        "mae": {"G": {"regression": l1}},
+        "mse": {"G": {"regression": l1**2}},
+        "cgan": conditional,
+        "pix2pix": {"D": conditional["D"], "G": {**conditional["G"], "l1": 100 * l1}},
+        "gan_l1": {
+            "D": {"real": 0.5 * softplus(-y), "fake": 0.5 * softplus(y_hat)},
+            "G": {"adversarial": softplus(-y_hat), "l1": 100 * l1},
+        },
+        "unpaired_gan": {"G": {"adversarial": (y_hat - 1) ** 2}, "D": {"real": 0.5 * (y - 1) ** 2, "fake": 0.5 * y_hat**2}},
+        "cyclegan": {
+            "G": {
+                "adversarial_AB": (y_hat - 1) ** 2,
+                "adversarial_BA": (x_hat - 1) ** 2,
+                "cycle_A": 10 * abs(x - y_hat / 2),
+                "cycle_B": 10 * abs(y - x_hat / 2),
+                "identity": 5 * (abs(y / 2) + abs(x / 2)),
+            },
+            "D": {
+                "real_A": 0.5 * (x - 1) ** 2,
+                "fake_A": 0.5 * x_hat**2,
+                "real_B": 0.5 * (y - 1) ** 2,
+                "fake_B": 0.5 * y_hat**2,
+            },
+        },
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "cgan", "gan_l1", "pix2pix", "unpaired_gan", "cyclegan"])
+def test_losses_by_hand(name: str) -> None:
+    method = build(name, True)
+    for player, networks in method.players.items():
+        for role in networks:
+            networks[role] = Half() if player == "G" else Mean()
+    shape = (1, 3, SIZE, SIZE)
+    given = Batch(torch.full(shape, 0.8), torch.full(shape, -0.2), torch.Generator())
+    found, expected = terms_of(method, given), by_hand(name)
+    assert {player: set(terms) for player, terms in found.items()} == {player: set(terms) for player, terms in expected.items()}
+    for player, terms in expected.items():
+        assert found[player] == pytest.approx(terms, rel=1e-5), player
+
+
+def test_gan_losses_by_hand() -> None:
+    method = build("gan", True)
+    method.players["D"]["D"] = Mean()
+    given = batch(2)
+    z = torch.randn(2, 16, generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        fake = method.generator(z).mean(dim=(1, 2, 3)).tolist()
+        real = given.y.mean(dim=(1, 2, 3)).tolist()
+    found = terms_of(method, Batch(given.x, given.y, torch.Generator().manual_seed(7)))
+    assert found["D"]["real"] == pytest.approx(sum(softplus(-value) for value in real) / 2, rel=1e-5)
+    assert found["D"]["fake"] == pytest.approx(sum(softplus(value) for value in fake) / 2, rel=1e-5)
+    assert found["G"]["adversarial"] == pytest.approx(sum(softplus(-value) for value in fake) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_perceptual_losses_by_hand(paired: bool) -> None:
+    """Feature, style and TV terms, computed once more from the loss network's maps with einsum."""
+    method: Any = build("perceptual_style", paired, content_weight=2.0, style_weight=3.0, tv_weight=0.5, pixel_weight=4.0)
+    method.players["G"]["G"] = Half()
+    given = batch(2)
+    phi, targets = method.phi, pictures(8, 1)
+
+    def grams(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        maps = phi.taps(images, phi.style_layers)
+        return {k: torch.einsum("nahw,nbhw->nab", m, m) / m[0].numel() for k, m in maps.items()}
+
+    y_hat, content = given.x / 2, given.y if paired else given.x
+    hat, maps, scale = (phi.taps(images, phi.content_layers) for images in (y_hat, content, targets))
+    expected = {
+        "content": 2 * sum(float((hat[k] - maps[k]).pow(2).mean() / scale[k].pow(2).mean()) for k in phi.content_layers),
+        "pixel": 4 * float((y_hat - content).abs().mean()),
+        "tv": 0.5 * float((y_hat[..., 1:, :] - y_hat[..., :-1, :]).pow(2).mean() + (y_hat[..., 1:] - y_hat[..., :-1]).pow(2).mean()),
+        "style": 0.0,
+    }
+    all_grams, own = grams(targets), grams(given.y)
+    for k, gram in grams(y_hat).items():
+        target = own[k] if paired else all_grams[k].mean(0)
+        expected["style"] += 3 * float((gram - target).pow(2).sum((1, 2)).mean() / all_grams[k].pow(2).sum((1, 2)).mean())
+    assert terms_of(method, given)["G"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_loss_network_never_changes() -> None:
+    method: Any = build("perceptual", True)
+    before = {name: value.clone() for name, value in method.phi.state_dict().items()}
+    fit(method, 3)
+    assert all(torch.equal(before[name], value) for name, value in method.phi.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in method.phi.parameters())
+
+
+def test_image_pool() -> None:
+    """Empty: what comes in goes out. Full: about half of what comes out is from the past, and a swap stores the new image."""
+    pool = ImagePool(50, numpy_stream(0, "pool"))
+    first = torch.arange(50.0).view(50, 1, 1, 1)
+    assert torch.equal(pool.query(first), first)
+    later = torch.arange(1000.0, 1400.0).view(400, 1, 1, 1)
+    out = pool.query(later)
+    swapped = (out != later).float().mean().item()
+    assert 0.4 < swapped < 0.6
+    state = copy.deepcopy(pool.state_dict())
+    again = ImagePool(50, numpy_stream(1, "pool"))
+    again.load_state_dict(state)
+    more = torch.arange(50.0).view(50, 1, 1, 1)
+    assert torch.equal(pool.query(more), again.query(more))
+    assert torch.equal(ImagePool(0, numpy_stream(0, "pool")).query(later), later)

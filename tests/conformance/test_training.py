@@ -1,0 +1,189 @@
+"""The training loop: budget, schedule, order of the data, exact resume, divergence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cgm import config, training
+from cgm.config import Params, Run, parse_params
+from cgm.data.batches import Batches
+from cgm.data.prepared import Prepared
+from cgm.errors import UserError
+from cgm.methods.base import Method
+
+CPU = torch.device("cpu")
+
+
+def params(**training_settings: Any) -> Params:
+    methods = {name: {} for name in config.METHODS}
+    return parse_params(
+        {
+            "profile": "test",
+            "seeds": [0, 1],
+            "compute": {"device": "cpu"},
+            "training": {"batch_size": 4, "validations": 2, "log_points": 4, **training_settings},
+            "networks": {
+                "unet": {"width": 4, "norm": "instance"},
+                "resnet": {"width": 4, "blocks": 1},
+                "patchgan": {"width": 4, "layers": 1},
+                "dcgan": {"width": 4, "latent": 8},
+            },
+            "datasets": {"small": {"source": "openmoji", "image_size": 32, "kimg": 0.048, "limit": 12}},
+            "methods": methods,
+        }
+    )
+
+
+def trainer(folder: Path, prepared: Prepared, method: str, seed: int = 0, fingerprint: str = "same", **settings: Any) -> training.Trainer:
+    run = Run(dataset="small", method=method, seed=seed)
+    return training.Trainer(params(**settings), run, prepared, fingerprint, folder / method / "state.pt", CPU)
+
+
+def state(made: training.Trainer) -> dict[str, torch.Tensor]:
+    return {f"{who}.{name}": value for who, player in made.method.players.items() for name, value in player.state_dict().items()}
+
+
+def assert_same(left: training.Trainer, right: training.Trainer) -> None:
+    assert left.history == right.history
+    for name, value in state(left).items():
+        assert torch.equal(value, state(right)[name]), name
+
+
+@pytest.mark.parametrize("method", ["mae", "gan", "pix2pix", "cyclegan", "unpaired_gan", "perceptual_style"])
+def test_a_run_that_is_killed_and_goes_on_ends_the_same(method: str, tmp_path: Path, small: Prepared, monkeypatch) -> None:
+    whole = trainer(tmp_path / "whole", small, method)
+    assert whole.train().status == "ok"
+
+    first = trainer(tmp_path / "cut", small, method, checkpoint_seconds=1e-9)
+    step = type(first.method).step
+
+    def killed(self: Method, batch: Any, update: Any) -> None:
+        if first.step == 7:
+            raise KeyboardInterrupt
+        step(self, batch, update)
+
+    monkeypatch.setattr(type(first.method), "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    monkeypatch.undo()
+    second = trainer(tmp_path / "cut", small, method)
+    outcome = second.train()
+    assert outcome.resumed == 1
+    assert_same(whole, second)
+
+
+def test_same_seed_same_bytes_other_seed_others(tmp_path: Path, small: Prepared) -> None:
+    made = [trainer(tmp_path / str(index), small, "pix2pix", seed) for index, seed in enumerate([0, 0, 1])]
+    for one in made:
+        one.train()
+    assert_same(made[0], made[1])
+    assert any(not torch.equal(value, state(made[2])[name]) for name, value in state(made[0]).items())
+
+
+def test_a_checkpoint_of_another_experiment_is_named_and_not_used(tmp_path: Path, small: Prepared, capsys) -> None:
+    first = trainer(tmp_path, small, "mae", checkpoint_seconds=1e-9)
+    first.train()
+    second = trainer(tmp_path, small, "mae", fingerprint="other")
+    assert second.train().resumed == 0
+    assert "made with other parameters, data or code" in capsys.readouterr().err
+
+
+def test_a_truncated_checkpoint_is_named_and_not_used(tmp_path: Path, small: Prepared, capsys) -> None:
+    first = trainer(tmp_path, small, "mae", checkpoint_seconds=1e-9)
+    first.train()
+    content = first.checkpoint.read_bytes()
+    first.checkpoint.write_bytes(content[: len(content) // 2])
+    second = trainer(tmp_path, small, "mae")
+    assert second.train().resumed == 0
+    assert "not readable" in capsys.readouterr().err
+    assert_same(first, second)
+
+
+def test_budget_history_and_validation(tmp_path: Path, small: Prepared) -> None:
+    made = trainer(tmp_path, small, "pix2pix")
+    outcome = made.train()
+    assert (outcome.steps, outcome.images) == (12, 48)
+    assert [row["step"] for row in outcome.history] == [3, 6, 9, 12]
+    assert outcome.history[-1]["kimg"] == pytest.approx(0.048)
+    assert {"G/adversarial", "G/l1", "D/real", "D/fake"} <= set(outcome.history[0])
+    assert ["val/mae" in row for row in outcome.history] == [False, True, False, True]
+    assert all(np.isfinite(value) for row in outcome.history for value in row.values())
+
+
+def test_learning_rate_is_constant_then_falls_to_nought(tmp_path: Path, small: Prepared) -> None:
+    made = trainer(tmp_path, small, "mae", constant_fraction=0.5)
+    assert [made.schedule(step) for step in (0, 5, 6, 9, 12)] == pytest.approx([1, 1, 1, 0.5, 0])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path, small: Prepared) -> None:
+    made = trainer(tmp_path, small, "mae", learning_rate=1e30)
+    outcome = made.train()
+    assert outcome.status == "diverged"
+    assert "the loss of G is not finite at step" in outcome.reason
+    assert outcome.steps < made.total_steps
+
+
+def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None:
+    assert {name.split(".")[0] for name in training.weights(trainer(tmp_path, small, "cyclegan").method)} == {"G", "F"}
+    assert {name.split(".")[0] for name in training.weights(trainer(tmp_path, small, "pix2pix").method)} == {"G"}
+
+
+def test_cuda_by_name_without_cuda_is_an_error() -> None:
+    if torch.cuda.is_available():
+        assert training.pick_device(config.Compute(device="cuda")).type == "cuda"
+    else:
+        with pytest.raises(UserError, match=r"compute\.device"):
+            training.pick_device(config.Compute(device="cuda"))
+    assert training.pick_device(config.Compute(device="cpu")) == CPU
+
+
+def stream(paired: bool, seed: int = 0, a: int = 10, b: int = 10) -> Batches:
+    """Images whose value is their index, side B 100 more."""
+    left, right = (np.empty((n, 8, 8, 3), np.uint8) for n in (a, b))
+    left[:] = np.arange(a, dtype=np.uint8)[:, None, None, None]
+    right[:] = (100 + np.arange(b, dtype=np.uint8))[:, None, None, None]
+    return Batches(left, right, paired=paired, dataset="d", seed=seed, jitter=0.0, flip=True, device=CPU)
+
+
+def order(batches: Batches, start: int, count: int) -> tuple[list[int], list[int]]:
+    batch = batches.take(start, count, torch.Generator())
+    x, y = (((side[:, 0, 0, 0] + 1) * 127.5).round().int().tolist() for side in (batch.x, batch.y))
+    return x, [value - 100 for value in y]
+
+
+def test_every_epoch_shows_every_image_once_in_another_order() -> None:
+    first, second = order(stream(True), 0, 10)[0], order(stream(True), 10, 10)[0]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_paired_sides_stay_together_and_unpaired_ones_do_not() -> None:
+    x, y = order(stream(True), 0, 10)
+    assert x == y
+    x, y = order(stream(False, b=7), 0, 10)
+    assert x != y
+    assert sorted(x) == list(range(10))
+    assert sorted(y[:7]) == list(range(7))
+
+
+def test_the_order_depends_on_the_seed_and_the_position_alone() -> None:
+    assert order(stream(True), 13, 9) == order(stream(True), 13, 9)
+    assert order(stream(True), 0, 10) != order(stream(True, seed=1), 0, 10)
+    batches = stream(True)
+    order(batches, 0, 30)
+    assert order(batches, 5, 4) == order(stream(True), 5, 4)
+
+
+def test_augmentation_moves_both_sides_alike_onto_white() -> None:
+    image = np.full((1, 16, 16, 3), 255, np.uint8)
+    image[0, 6:9, 5:7] = 0
+    batches = Batches(image, image.copy(), paired=True, dataset="d", seed=0, jitter=0.5, flip=True, device=CPU)
+    batch = batches.take(0, 32, torch.Generator())
+    assert torch.equal(batch.x, batch.y)
+    assert (batch.x == -1).sum(dim=(1, 2, 3)).tolist() == [18] * 32
+    assert len({tuple(row) for row in batch.x.flatten(1).tolist()}) > 10

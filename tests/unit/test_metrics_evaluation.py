@@ -1,0 +1,330 @@
+"""Outputs of known faults against the metrics that must see them, through the evaluation as a run uses it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from metrics_inputs import blurred, noisy, pairs
+
+import pipeline.evaluate
+import pipeline.reference
+from cgm import baselines, evaluation
+from cgm.config import Evaluation
+from cgm.data.prepared import open_prepared
+from cgm.errors import UserError
+from cgm.evaluation import Reference, build_reference, evaluate_outputs, validation_metrics
+from cgm.metrics import METRICS
+from cgm.metrics.judges import load_judge
+from pipeline import stage
+
+TRAIN, VAL, TEST = 140, 4, 60
+CONFIG = Evaluation(neighbours=5, bins=8, floor_splits=2, lpips="off")
+PAIRED = {name for name, spec in METRICS.items() if spec.needs_targets}
+
+
+def prepare(folder: Path, *, paired: bool = True, hidden: bool = False, test_size: int = TEST) -> Path:
+    """A prepared dataset of drawn shapes, in the form that the stage ``prepare`` writes."""
+    a, b = pairs(TRAIN + VAL + TEST)
+    cuts = {"train": slice(0, TRAIN), "val": slice(TRAIN, TRAIN + VAL), "test": slice(TRAIN + VAL, TRAIN + VAL + test_size)}
+    rows, counts = [], {}
+    for split, cut in cuts.items():
+        (folder / split).mkdir(parents=True)
+        for side, images in (("A", a), ("B", b)):
+            np.save(folder / split / f"{side}.npy", images[cut])
+        ids = [f"shape{index}" for index in range(len(a))[cut]]
+        aligned = paired or (hidden and split != "train")
+        for side in ("AB",) if aligned else ("A", "B"):
+            rows += [(split, side, index, name, name) for index, name in enumerate(ids)]
+        counts[split] = {"A": len(ids), "B": len(ids)}
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("split", "side", "index", "id", "label"), *rows])
+    card = {"dataset": "shapes", "source": "folder", "variant": "base", "image_size": 64, "paired": paired, "hidden_pairs": hidden,
+            "counts": counts, "data_sha256": "0" * 64}  # fmt: skip
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return load_judge(CONFIG.judge)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    return open_prepared(prepare(tmp_path_factory.mktemp("shapes") / "shapes"))
+
+
+@pytest.fixture(scope="module")
+def reference(prepared, judge):
+    return build_reference(prepared, CONFIG, judge)
+
+
+@pytest.fixture(scope="module")
+def score(prepared, reference, judge):
+    """outputs N×H×W×3 → metrics."""
+    return lambda outputs: evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)[0]["metrics"]
+
+
+@pytest.fixture(scope="module")
+def perfect(prepared, score):
+    return score(np.array(prepared.images("test", "B")))
+
+
+@pytest.fixture(scope="module")
+def target(prepared):
+    return np.array(prepared.images("test", "B"))
+
+
+def test_perfect_outputs(perfect):
+    exact = {
+        "mae": 0,
+        "mse": 0,
+        "psnr": 60,
+        "ssim": 1,
+        "pd": 0,
+        "pairgain": 1,
+        "retrieval": 1,
+        "highfreq_ratio": 1,
+        "colourfulness_ratio": 1,
+    }
+    assert {name: perfect[name] for name in exact} == pytest.approx(exact, abs=1e-6)
+    assert abs(perfect["kid"]) < 0.03
+    assert min(perfect["precision"], perfect["recall"], perfect["coverage"]) > 0.7
+    assert 0.8 < perfect["vendi_ratio"] < 1.2
+    assert perfect["jsd"] < 0.1
+
+
+def test_every_value_lies_in_its_bounds(score, perfect, target):
+    for metrics in (perfect, score(255 - target), score(np.zeros_like(target))):
+        for name, value in metrics.items():
+            lowest, highest = METRICS[name].bounds
+            if value is not None:
+                assert lowest is None or value >= lowest - 1e-9, name
+                assert highest is None or value <= highest + 1e-9, name
+
+
+@pytest.mark.parametrize("deviation", [0, 0.05])
+def test_collapse_is_seen_with_and_without_noise(score, perfect, target, deviation):
+    metrics = score(noisy(np.repeat(target[:1], len(target), axis=0), deviation))
+    assert metrics["recall"] < 0.1
+    assert metrics["coverage"] < 0.2
+    assert metrics["vendi_ratio"] < 0.3
+    assert metrics["jsd"] > 0.3
+    assert metrics["kid"] > perfect["kid"] + 0.1
+    assert abs(metrics["pairgain"]) < 0.05
+    assert metrics["retrieval"] < 0.05
+
+
+def test_an_ignored_condition_is_seen_by_conditioning_alone(score, perfect, target):
+    metrics = score(np.roll(target, 7, axis=0))
+    for name in evaluation.DISTRIBUTION_METRICS:
+        assert metrics[name] == pytest.approx(perfect[name], abs=1e-6, rel=1e-6), name
+    assert abs(metrics["pairgain"]) < 0.1
+    assert metrics["retrieval"] == 0
+    assert metrics["pd"] > 1
+
+
+def test_blur_and_noise_are_seen(score, perfect, target):
+    blur, noise = score(blurred(target, 1.5)), score(noisy(target, 0.05))
+    assert blur["highfreq_ratio"] < 0.1
+    assert noise["highfreq_ratio"] > 0.9
+    for metrics in (blur, noise):
+        assert metrics["kid"] > perfect["kid"] + 0.02
+        assert metrics["fid"] > perfect["fid"]
+        assert metrics["pd"] > 0.5
+        assert 0.1 < metrics["pairgain"] < 0.95
+        assert metrics["retrieval"] > 0.3
+    grey = np.repeat(target.mean(axis=-1, keepdims=True).round().astype(np.uint8), 3, axis=-1)
+    assert score(grey)["colourfulness_ratio"] < 0.1
+
+
+def test_the_batch_does_not_matter(prepared, reference, judge, target, monkeypatch):
+    outputs = noisy(target, 0.02)
+    once, table = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
+    again, same = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
+    assert once == again
+    assert table.equals(same)
+    assert len(judge.features(outputs)) == TEST
+    before = judge.features(outputs)
+    monkeypatch.setattr("cgm.metrics.judges.BATCH", 7)
+    np.testing.assert_allclose(judge.features(outputs), before, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(judge.look(outputs[:5])[1], judge.embeddings(outputs[:9])[:5], atol=1e-5)
+
+
+def test_samples(prepared, reference, judge, target, monkeypatch):
+    samples = np.stack([noisy(target, 0.03, seed) for seed in range(3)])
+    one, _ = evaluate_outputs(samples[:1], prepared, reference, CONFIG, judge)
+    three, table = evaluate_outputs(samples, prepared, reference, CONFIG, judge)
+    assert one["notes"]["intra_diversity"] == "deterministic: one output per condition"
+    assert three["metrics"]["intra_diversity"] > 0.1
+    assert three["n_fake"]["intra_diversity"] == 3 * TEST
+    assert {**three["metrics"], "intra_diversity": None} == one["metrics"]
+    assert table["intra_diversity"].mean() == pytest.approx(three["metrics"]["intra_diversity"])
+    monkeypatch.setattr(evaluation, "INTRA_CONDITIONS", 40)  # neither none nor all, and cut within a block
+    fewer, table = evaluate_outputs(samples, prepared, reference, CONFIG, judge)
+    assert table["intra_diversity"].notna().sum() == 40
+    assert fewer["n_fake"]["intra_diversity"] == 120
+    same = np.repeat(target[None], 2, axis=0)
+    assert evaluate_outputs(same, prepared, reference, CONFIG, judge)[0]["metrics"]["intra_diversity"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_table_stands_in_test_order(prepared, reference, judge, target):
+    outputs = target.copy()
+    outputs[17] = 255 - outputs[17]
+    result, table = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
+    assert table["id"].tolist() == prepared.ids("test", "A")
+    assert table["mae"].idxmax() == table["pd"].idxmax() == 17
+    assert (table["mae"].drop(17) == 0).all()
+    for name in ("mae", "mse", "psnr", "ssim", "pd", "retrieval", "precision"):
+        assert table[name].mean() == pytest.approx(result["metrics"][name]), name
+
+
+def test_facts_beside_the_values(prepared, reference, judge, target):
+    result, _ = evaluate_outputs(target[None], prepared, reference, CONFIG, judge)
+    assert [set(result[key]) for key in ("metrics", "judges", "n_real", "n_fake")] == [set(METRICS)] * 4
+    assert {name for name, value in result["metrics"].items() if value is None} == set(result["notes"]) == {"lpips", "intra_diversity"}
+    assert result["judges"]["kid"] == "efficientnet-lite0"
+    assert result["judges"]["mae"] == ""
+    assert (result["n_real"]["kid"], result["n_real"]["recall"], result["n_fake"]["kid"]) == (TRAIN, TEST, TEST)
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_unpaired_data(tmp_path, judge, hidden):
+    prepared = open_prepared(prepare(tmp_path / "shapes", paired=False, hidden=hidden))
+    reference = build_reference(prepared, CONFIG, judge)
+    result, table = evaluate_outputs(np.array(prepared.images("test", "A"))[None], prepared, reference, CONFIG, judge)
+    missing = {name for name in PAIRED if result["metrics"][name] is None}
+    assert missing == ({"lpips"} if hidden else PAIRED)
+    assert ("mae" in table) is hidden
+    assert result["metrics"]["kid"] > 0.05
+    if not hidden:
+        assert result["notes"]["pairgain"] == "the test set holds no aligned targets"
+    names = [name for name, _ in baselines.baselines(prepared)]
+    assert names == ["copy_input", "mean_image", *(["target"] if hidden else [])]
+
+
+def test_too_few_images_leave_reasons(tmp_path, judge):
+    prepared = open_prepared(prepare(tmp_path / "shapes", test_size=4))
+    config = CONFIG.model_copy(update={"bins": 500})
+    reference = build_reference(prepared, config, judge)
+    result, _ = evaluate_outputs(np.array(prepared.images("test", "B"))[None], prepared, reference, config, judge)
+    assert result["notes"]["recall"] == "needs more than 5 images (evaluation.neighbours), found 4"
+    assert result["notes"]["jsd"].startswith("needs 500 different train targets or more")
+    assert result["metrics"]["kid"] is not None
+    rows = baselines.reference_rows(prepared, reference, config, judge)
+    assert {row["metric"] for row in rows if row["value"] is None} >= {"recall", "jsd"}
+
+
+def test_one_test_image(tmp_path, judge):
+    prepared = open_prepared(prepare(tmp_path / "shapes", test_size=1))
+    reference = build_reference(prepared, CONFIG, judge)
+    result, _ = evaluate_outputs(np.array(prepared.images("test", "B"))[None], prepared, reference, CONFIG, judge)
+    assert result["notes"]["kid"] == "needs 2 outputs or more, found 1"
+    assert result["notes"]["pairgain"] == "needs two different test targets or more"
+    assert result["metrics"]["mae"] == 0
+
+
+def test_what_does_not_belong_together_is_an_error(prepared, reference, judge, target):
+    for outputs in (target, target[None, :5], target[None].astype(np.float32), target[None, :, :32]):
+        with pytest.raises(UserError, match=r"expected uint8 K×60×64×64×3 .*run the stage 'translate' again"):
+            evaluate_outputs(outputs, prepared, reference, CONFIG, judge)
+    other = CONFIG.model_copy(update={"judge": "efficientnet-lite1"})
+    with pytest.raises(UserError, match="its judge is efficientnet-lite0, expected efficientnet-lite1"):
+        evaluate_outputs(target[None], prepared, reference, other, judge)
+    stale = Reference(**{**vars(reference), "data_sha256": "1" * 64})
+    with pytest.raises(UserError, match="its data_sha256 is 1111"):
+        evaluate_outputs(target[None], prepared, stale, CONFIG, judge)
+
+
+def test_reference_file(tmp_path, reference):
+    paths = [tmp_path / f"{name}.npz" for name in ("one", "two")]
+    for path in paths:
+        reference.save(path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    loaded = Reference.load(paths[0])
+    for name, value in vars(reference).items():
+        assert np.array_equal(getattr(loaded, name), value), name
+    with pytest.raises(UserError, match=r"none\.npz: not found; run the stage 'reference'"):
+        Reference.load(tmp_path / "none.npz")
+    paths[1].write_bytes(paths[0].read_bytes()[:1000])
+    with pytest.raises(UserError, match="not a reference file"):
+        Reference.load(paths[1])
+
+
+def test_reference_rows(prepared, reference, judge, perfect):
+    rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
+    value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
+    assert len(value) == len(rows)
+    assert {row["metric"] for row in rows if row["method"] == "floor:real"} == set(evaluation.DISTRIBUTION_METRICS)
+    for split in range(2):
+        assert abs(value["floor:real", split, "kid"]) < 0.02
+        assert value["floor:real", split, "recall"] > 0.6
+        assert value["floor:real", split, "jsd"] < 0.15
+    assert value["floor:real", 0, "kid"] != value["floor:real", 1, "kid"]
+    assert value["baseline:mean_image", 0, "vendi_ratio"] < 0.2
+    assert value["baseline:copy_input", 0, "colourfulness_ratio"] < 0.1
+    assert value["baseline:mean_image", 0, "pairgain"] == pytest.approx(0, abs=0.02)
+    assert {name: value["baseline:target", 0, name] for name in METRICS} == perfect
+    # no constant output has a lower mean squared error, other than by the split
+    assert value["baseline:mean_image", 0, "mse"] < value["baseline:nearest_neighbour", 0, "mse"]
+    json.dumps(rows, allow_nan=False)
+
+
+def test_baseline_images():
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
+    assert baselines.nearest_neighbours(images[[4, 2, 9]], images).tolist() == [4, 2, 9]
+    assert baselines.nearest_neighbours(images[:1], np.concatenate([images[1:2], images[:1], images[:1]])).tolist() == [1]
+    assert np.array_equal(baselines.mean_image(np.stack([images[0], images[0]])), images[0])
+    assert baselines.mean_image(np.array([[[[0, 10, 255]]], [[[3, 20, 255]]]], np.uint8)).tolist() == [[[2, 15, 255]]]
+
+
+def test_validation_metrics(judge, target):
+    metrics = validation_metrics(target, target, judge.network)
+    assert metrics == pytest.approx({"mae": 0, "ssim": 1, "pd": 0, "highfreq_ratio": 1}, abs=1e-9)
+    outputs = blurred(target, 1)
+    one_by_one = [validation_metrics(outputs[i : i + 1], target[i : i + 1], judge.network) for i in range(40)]
+    metrics = validation_metrics(outputs[:40], target[:40], judge.network)
+    for name in ("mae", "ssim", "pd"):
+        assert metrics[name] == pytest.approx(np.mean([row[name] for row in one_by_one]), rel=1e-4)
+    assert metrics["highfreq_ratio"] < 0.1
+
+
+def test_stages(tmp_path, monkeypatch, capsys):
+    """The two stages through their entry point, twice: the same bytes, and one line where something is missing."""
+    monkeypatch.chdir(tmp_path)
+    prepare(Path("data/prepared/shapes"), test_size=12)
+    Path("params.yaml").write_text(
+        "profile: test\nseeds: [0]\ncompute: {threads: 1}\nevaluation: {bins: 4, floor_splits: 1, neighbours: 3, lpips: 'off'}\n"
+        "datasets:\n  shapes: {source: folder, path: x, kimg: 1.0}\nmethods: {mae: {}}\n",
+        encoding="utf-8",
+    )
+
+    def reference():
+        stage.main(pipeline.reference.run, ("dataset",), ["dataset=shapes"])
+
+    def evaluate():
+        stage.main(pipeline.evaluate.run, ("dataset", "method", "seed"), ["dataset=shapes", "method=mae", "seed=0"])
+
+    with pytest.raises(SystemExit, match="2"):
+        evaluate()
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "outputs.npy: not found; run the stages 'train' and 'translate' of shapes/mae/0 first" in message
+    reference()
+    folder = Path("results/shapes/mae/0")
+    folder.mkdir(parents=True)
+    np.save(folder / "outputs.npy", np.load("data/prepared/shapes/test/B.npy")[None])
+    (folder / "run.json").write_text('{"status": "diverged"}', encoding="utf-8")
+    evaluate()
+    result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert (result["dataset"], result["method"], result["seed"], result["status"]) == ("shapes", "mae", 0, "diverged")
+    assert result["metrics"]["retrieval"] == 1
+    assert len((folder / "per_image.csv").read_text(encoding="utf-8").splitlines()) == 13
+    written = [Path("data/reference/shapes.npz"), Path("data/reference/shapes.json"), *folder.glob("*.json"), *folder.glob("*.csv")]
+    before = [path.read_bytes() for path in written]
+    reference()
+    evaluate()
+    assert [path.read_bytes() for path in written] == before

@@ -1,0 +1,288 @@
+"""Each metric at a value that can be worked out by hand, and at every kind of input that it must refuse."""
+
+import numpy as np
+import pytest
+import torch
+from metrics_inputs import blurred, noisy, pairs
+
+from cgm.metrics import METRICS, MetricSpec, conditioning, distribution, diversity, paired, sharpness
+from cgm.metrics.judges import perceptual_embedding
+
+
+def constant(value, count=1, size=16) -> np.ndarray:
+    return np.full((count, size, size, 3), value, np.uint8)
+
+
+# ---- paired
+
+
+def test_pixel_metrics_of_constant_images():
+    black, white, grey = constant(0), constant(255), constant(51)
+    assert paired.mae(grey, black)[0] == pytest.approx(0.2, abs=1e-15)
+    assert paired.mse(grey, black)[0] == pytest.approx(0.04, abs=1e-15)
+    assert paired.psnr(grey, black)[0] == pytest.approx(-10 * np.log10(0.04))
+    assert paired.psnr(black, white)[0] == pytest.approx(0)
+    assert paired.psnr(white, white)[0] == 60
+    assert paired.mae(white, black)[0] == paired.mse(white, black)[0] == 1
+    assert paired.ssim(black, white)[0] == pytest.approx(9.999e-5, rel=1e-4)
+    assert paired.ssim(grey, grey)[0] == pytest.approx(1)
+
+
+def test_psnr_is_the_mean_of_the_images_not_of_the_pixels():
+    x = np.concatenate([constant(51), constant(255)])
+    assert paired.psnr(x, np.zeros_like(x)).mean() == pytest.approx((-10 * np.log10(0.04) + 0) / 2)
+
+
+def test_perceptual_embedding():
+    one, two = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
+    one[:, 0], two[:, 1] = 3.0, 0.5
+    # orthogonal directions everywhere: 1 + 1 at each position, whatever the length; two maps add up
+    assert paired.pd(perceptual_embedding([one]), perceptual_embedding([two]))[0] == pytest.approx(2)
+    assert paired.pd(perceptual_embedding([one, one]), perceptual_embedding([two, two]))[0] == pytest.approx(4)
+    assert paired.pd(perceptual_embedding([one]), perceptual_embedding([7 * one]))[0] == pytest.approx(0)
+    with pytest.raises(ValueError, match="expected the same N×P"):
+        paired.pd(torch.zeros(2, 3), torch.zeros(2, 4))
+
+
+# ---- distribution
+
+
+def whitened(count: int, width: int) -> np.ndarray:
+    """Rows with mean exactly 0 and covariance (÷ N − 1) exactly the identity."""
+    x = np.random.default_rng(0).normal(size=(count, width))
+    x -= x.mean(0)
+    return np.linalg.qr(x)[0] * np.sqrt(count - 1)
+
+
+@pytest.mark.parametrize("count", [50, 400])
+def test_fid_of_gaussians(count):
+    x = whitened(count, 8)
+    assert distribution.fid(x, x) == pytest.approx(0, abs=1e-9)
+    assert distribution.fid(x + 0.5, x) == pytest.approx(2.0)
+    assert distribution.fid(2 * x, x) == pytest.approx(8.0)
+    assert distribution.fid(x * np.arange(1, 9), x) == pytest.approx(140.0)
+    # fewer rows than features
+    assert distribution.fid(np.array([[0.0, 0], [2, 0]]), np.array([[0.0, 0], [0, 2]])) == pytest.approx(6.0)
+
+
+def test_kid_by_hand():
+    assert distribution.kid(np.array([[0.0, 0], [1, 1]]), np.array([[1.0, 0], [0, 1]])) == pytest.approx(-2.375)
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    assert distribution.kid(x, x) < 0  # unbiased: not 0 for the same sample
+    assert distribution.kid(x, x[:20], distribution.kernel_mean(x[:20])) == distribution.kid(x, x[:20])
+
+
+def test_blocks_change_nothing(monkeypatch):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(50, 6)), generator.normal(0.4, 1, size=(70, 6))
+    before = distribution.kid(x, y), distribution.neighbourhood(x, y, 3)
+    monkeypatch.setattr(distribution, "BLOCK", 7)
+    assert distribution.kid(x, y) == pytest.approx(before[0], rel=1e-12)
+    after = distribution.neighbourhood(x, y, 3)
+    assert all(np.array_equal(getattr(after, name), getattr(before[1], name)) for name in vars(after))
+
+
+def test_neighbourhood_by_hand():
+    real, fake = np.array([[0.0], [1], [2], [3], [10]]), np.array([[0.1], [0.1], [2.9]])
+    found = distribution.neighbourhood(fake, real, 1)
+    assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx((1, 0.6, 2, 0.8))
+    assert found.inside.tolist() == [True, True, True]
+    assert not distribution.neighbourhood(fake + 50, real, 1).inside.any()
+
+
+def test_identical_rows_have_empty_balls():
+    real = np.random.default_rng(0).normal(size=(20, 1280)) * 1e3
+    found = distribution.neighbourhood(np.repeat(real[:1], 20, axis=0), real, 5)
+    assert found.recall == 1 / 20  # the one real that they copy
+    assert found.precision == 1
+
+
+# ---- diversity
+
+
+def test_vendi():
+    assert diversity.vendi(np.ones((7, 3))) == pytest.approx(1)
+    assert diversity.vendi(np.eye(8)) == pytest.approx(8)
+    assert diversity.vendi(np.repeat(np.eye(2), 5, axis=0)) == pytest.approx(2)
+    assert diversity.vendi(np.eye(8) * np.arange(1, 9)) == pytest.approx(8)  # direction only
+    with pytest.raises(ValueError, match="row of zeros"):
+        diversity.vendi(np.zeros((3, 3)))
+
+
+def test_jsd():
+    assert diversity.jsd(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
+    assert diversity.jsd(np.array([1.0, 0]), np.array([0, 1.0])) == pytest.approx(1)
+    assert diversity.jsd(np.array([1.0, 0]), np.array([0.5, 0.5])) == pytest.approx(0.311278, abs=1e-6)
+    with pytest.raises(ValueError, match="probability vectors"):
+        diversity.jsd(np.array([1.0, 1.0]), np.array([0.5, 0.5]))
+
+
+def test_kmeans_finds_separate_groups_and_repeats():
+    generator = np.random.default_rng(0)
+    middles = np.array([[0.0, 0], [10, 0], [0, 10], [10, 10]])
+    x = np.concatenate([middle + generator.normal(0, 0.3, (25 * (index + 1), 2)) for index, middle in enumerate(middles)])
+    centres = diversity.kmeans(x, 4, np.random.default_rng(1))
+    centres_sorted = sorted(centres.tolist(), key=lambda centre: (round(centre[1]), round(centre[0])))
+    np.testing.assert_allclose(centres_sorted, middles, atol=0.3)
+    np.testing.assert_allclose(np.sort(diversity.bin_shares(x, centres)), [0.1, 0.2, 0.3, 0.4])
+    assert np.array_equal(centres, diversity.kmeans(x, 4, np.random.default_rng(1)))
+    with pytest.raises(ValueError, match="20 or more distinct ones"):
+        diversity.kmeans(np.ones((100, 2)), 20, generator)
+
+
+def test_intra_diversity_by_hand():
+    embeddings = torch.tensor([[[0.0], [1]], [[1], [1]], [[3], [1]]])  # K=3 samples of N=2 conditions
+    assert diversity.intra_diversity(embeddings).tolist() == pytest.approx([(1 + 9 + 4) / 3, 0])
+    with pytest.raises(ValueError, match="K of 2 or more"):
+        diversity.intra_diversity(embeddings[:1])
+
+
+# ---- conditioning
+
+
+@pytest.mark.parametrize("count", [2, 3, 32, 33, 34, 64, 97])
+def test_derangement_visits_everything_once_and_never_alone(count):
+    blocks = conditioning.derangement(count, np.random.default_rng(0), 32)
+    assert sorted(np.concatenate(blocks)) == list(range(count))
+    assert all(2 <= len(block) <= 33 for block in blocks)
+    with pytest.raises(ValueError, match="expected 2 or more"):
+        conditioning.derangement(1, np.random.default_rng(0), 32)
+
+
+def test_pairgain():
+    assert conditioning.pairgain(np.zeros(3), np.ones(3)) == 1
+    assert conditioning.pairgain(np.ones(3), np.ones(3)) == 0
+    assert conditioning.pairgain(np.array([1.0, 2]), np.array([2.0, 4])) == 0.5
+    with pytest.raises(ValueError, match="targets that differ"):
+        conditioning.pairgain(np.ones(3), np.zeros(3))
+
+
+def test_retrieval():
+    targets = np.eye(4)
+    assert conditioning.retrieval(targets * 3, targets).tolist() == [1, 1, 1, 1]
+    assert conditioning.retrieval(np.roll(targets, 1, axis=0), targets).tolist() == [0, 0, 0, 0]
+    assert conditioning.retrieval(np.ones((4, 4)), targets).mean() == 0.25  # chance, not luck
+    with pytest.raises(ValueError, match="expected the outputs' 4"):
+        conditioning.retrieval(targets, targets[:3])
+
+
+# ---- sharpness
+
+
+def test_highfreq_of_known_patterns():
+    flat = constant(200, size=32)
+    assert sharpness.highfreq_energy(flat)[0] == pytest.approx(0, abs=1e-20)
+    stripes = constant(0, size=32)
+    stripes[:, :, ::2] = 255  # Nyquist: all of its variance, ¼, lies above the cutoff
+    assert sharpness.highfreq_energy(stripes)[0] == pytest.approx(0.25, rel=0.02)
+    slow = np.repeat((127.5 + 127.5 * np.sin(np.arange(32) * 2 * np.pi / 16)).round().astype(np.uint8)[None, :, None], 32, 0)
+    assert sharpness.highfreq_energy(slow[None].repeat(3, axis=-1))[0] < 1e-4
+    assert sharpness.highfreq_ratio(flat, flat)[0] == 1
+    target = pairs(40)[1]
+    medians = [float(np.median(sharpness.highfreq_ratio(blurred(target, sigma), target))) for sigma in (0, 0.5, 1, 2)]
+    assert medians[0] == 1
+    assert medians == sorted(medians, reverse=True)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.75])
+def test_blur_attenuates_a_wave_as_its_transfer_function_says(sigma):
+    wave = (127.5 + 127.5 * np.cos(np.arange(48) * 2 * np.pi / 3)).round().astype(np.uint8)  # ⅓ cycle a pixel
+    target = np.broadcast_to(wave[None, None, :, None], (1, 48, 48, 3)).copy()
+    offsets = np.arange(-9, 10)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    expected = (kernel @ np.cos(offsets * 2 * np.pi / 3) / kernel.sum()) ** 2
+    assert sharpness.highfreq_ratio(blurred(target, sigma), target)[0] == pytest.approx(expected, rel=0.05)
+
+
+def test_colourfulness():
+    assert sharpness.colourfulness(constant(77))[0] == 0
+    half = constant(0)
+    half[:, :8] = (255, 0, 0)  # red and black: rg ∈ {255, 0}, yb ∈ {127.5, 0}
+    expected = np.hypot(127.5, 63.75) + 0.3 * np.hypot(127.5, 63.75)
+    assert sharpness.colourfulness(half)[0] == pytest.approx(expected)
+    assert sharpness.colourfulness_ratio(constant(3), constant(200))[0] == 1  # two greys
+    assert sharpness.colourfulness_ratio(half, constant(9))[0] > 100
+
+
+# ---- what is refused
+
+
+TWO_IMAGES = [paired.mae, paired.mse, paired.psnr, paired.ssim, sharpness.highfreq_ratio, sharpness.colourfulness_ratio]
+
+
+@pytest.mark.parametrize("metric", TWO_IMAGES)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((2, 16, 16, 3), np.float32), "dtype float32, expected uint8"),
+        (np.zeros((2, 3, 16, 16), np.uint8), "expected N×H×W×3"),
+        (np.zeros((16, 16, 3), np.uint8), "expected N×H×W×3"),
+        (np.zeros((0, 16, 16, 3), np.uint8), "N of 1 or more"),
+        (np.zeros((3, 16, 16, 3), np.uint8), "expected the outputs'|expected the"),
+    ],
+)
+def test_wrong_images(metric, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        metric(constant(0, 2), wrong)
+
+
+def test_ssim_refuses_images_below_its_window():
+    with pytest.raises(ValueError, match="11 px or more"):
+        paired.ssim(constant(0, size=10), constant(0, size=10))
+
+
+@pytest.mark.parametrize("metric", [distribution.fid, distribution.kid, lambda a, b: distribution.neighbourhood(a, b, 2)])
+def test_wrong_features(metric):
+    x = np.random.default_rng(0).normal(size=(10, 4))
+    broken = x.copy()
+    broken[3, 2] = np.nan
+    for fake, real, message in [
+        (broken, x, "fake: found NaN"),
+        (x, broken, "real: found NaN"),
+        (x, x[:, :3], "found 3 features, expected the fakes' 4"),
+        (x, x[:1], "real: found shape"),
+        (x[0], x, "fake: found shape"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            metric(fake, real)
+
+
+# ---- invariance
+
+
+@pytest.mark.parametrize("metric", TWO_IMAGES)
+def test_one_image_at_a_time_gives_the_same(metric):
+    _, target = pairs(70)
+    output = noisy(target, 0.05)
+    together = metric(output, target)
+    assert together.dtype == np.float64
+    assert together.shape == (70,)
+    np.testing.assert_allclose(together, [metric(output[i : i + 1], target[i : i + 1])[0] for i in range(70)], rtol=1e-12)
+    order = np.random.default_rng(0).permutation(70)
+    np.testing.assert_allclose(metric(output[order], target[order]), together[order], rtol=1e-12)
+
+
+def test_order_of_the_features_does_not_matter():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(60, 16)), generator.normal(0.2, 1, size=(90, 16))
+    a, b = x[generator.permutation(60)], y[generator.permutation(90)]
+    assert distribution.fid(a, b) == pytest.approx(distribution.fid(x, y), rel=1e-9)
+    assert distribution.kid(a, b) == pytest.approx(distribution.kid(x, y), rel=1e-9)
+    assert diversity.vendi(a) == pytest.approx(diversity.vendi(x), rel=1e-9)
+    one, two = distribution.neighbourhood(a, b, 3), distribution.neighbourhood(x, y, 3)
+    assert (one.precision, one.recall, one.density, one.coverage) == (two.precision, two.recall, two.density, two.coverage)
+
+
+# ---- the facts
+
+
+def test_registry():
+    names = "mae mse psnr ssim pd lpips kid fid precision recall density coverage vendi_ratio jsd intra_diversity pairgain retrieval"
+    assert [*METRICS] == [*names.split(), "highfreq_ratio", "colourfulness_ratio"]
+    for name, spec in METRICS.items():
+        assert spec.name == name
+        assert spec.citation
+        assert spec.protocol
+    facts = dict(vars(METRICS["mae"]), direction="target")
+    with pytest.raises(ValueError, match="mae: 'target' goes with"):
+        MetricSpec(**facts)

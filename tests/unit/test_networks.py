@@ -1,0 +1,95 @@
+"""Shapes, ranges, receptive fields and noise of the trained networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cgm.networks import dcgan
+from cgm.networks.init import initialise, parameter_count
+from cgm.networks.patchgan import PatchGAN, receptive_field
+from cgm.networks.resnet import ReflectionPad, ResNet
+from cgm.networks.unet import UNet
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("make", [lambda s: UNet(s, 4), lambda s: UNet(s, 4, norm="instance"), lambda s: ResNet(s, 4, 1)])
+def test_generators_keep_shape_and_range(make, size: int) -> None:
+    network = make(size)
+    initialise(network, noise())
+    y = network(torch.rand(2, 3, size, size) * 2 - 1, noise())
+    assert y.shape == (2, 3, size, size)
+    assert y.abs().max() < 1
+
+
+def test_published_sizes() -> None:
+    """The papers' networks at 256 px: 54.4 M (U-Net), 11.4 M (ResNet, 9 blocks); D 2.77 M with 6 channels, 2.76 M with 3."""
+    assert parameter_count(UNet(256)) == pytest.approx(54.41e6, rel=2e-3)
+    assert parameter_count(ResNet(256)) == pytest.approx(11.38e6, rel=2e-3)
+    assert parameter_count(PatchGAN(6)) == pytest.approx(2.769e6, rel=2e-3)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_reflection_padding_is_torchs(width: int) -> None:
+    h = torch.rand(2, 3, 8, 9)
+    assert torch.equal(ReflectionPad(width)(h), torch.nn.ReflectionPad2d(width)(h))
+
+
+def test_unet_noise_is_explicit() -> None:
+    network = UNet(32, 4, norm="instance")
+    initialise(network, noise())
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(network(x), network(x))
+    assert torch.equal(network(x, noise(1)), network(x, noise(1)))
+    assert not torch.equal(network(x, noise(1)), network(x, noise(2)))
+
+
+def test_unet_output_does_not_depend_on_the_batch() -> None:
+    network = UNet(32, 4, norm="instance")
+    initialise(network, noise())
+    x = torch.rand(4, 3, 32, 32)
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))
+
+
+@pytest.mark.parametrize(("layers", "field"), [(0, 1), (1, 16), (2, 34), (3, 70), (4, 142)])
+def test_receptive_field_is_what_a_gradient_sees(layers: int, field: int) -> None:
+    assert receptive_field(layers) == field
+    if layers > 3:
+        return
+    size = 128
+    network = PatchGAN(3, 2, layers, norm="none")
+    for module in network.body:
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1.0)
+    x = torch.zeros(1, 3, size, size, requires_grad=True)
+    out = network(x)
+    out[0, 0, out.shape[2] // 2, out.shape[3] // 2].backward()
+    touched = x.grad[0, 0].nonzero()
+    assert (touched.max(0).values - touched.min(0).values + 1).tolist() == [field, field]
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_dcgan(size: int) -> None:
+    y = dcgan.Generator(size, 4, 10)(torch.randn(3, 10))
+    assert y.shape == (3, 3, size, size)
+    assert dcgan.Discriminator(size, 4)(y).shape == (3, 1, 1, 1)
+
+
+def test_initialisation_follows_the_generator() -> None:
+    a, b = UNet(32, 4), UNet(32, 4)
+    initialise(a, noise(3))
+    initialise(b, noise(3))
+    for left, right in zip(a.parameters(), b.parameters(), strict=True):
+        assert torch.equal(left, right)
+    weights = torch.cat([m.weight.flatten() for m in a.modules() if isinstance(m, torch.nn.Conv2d)])
+    assert weights.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize(("make", "size"), [(UNet, 48), (UNet, 4), (ResNet, 30), (dcgan.Generator, 48), (dcgan.Discriminator, 4)])
+def test_wrong_sizes_raise(make, size: int) -> None:
+    with pytest.raises(ValueError, match=f"found {size}, expected"):
+        make(size)
