@@ -53,9 +53,7 @@ def style_reconstruction(grams_hat: Maps, grams: Maps, scale: Mapping[str, float
 
     A target of shape 1×C×C serves the whole batch.
     """
-    return torch.stack(
-        [(grams_hat[layer] - grams[layer]).square().sum(dim=(1, 2)).mean() / value for layer, value in scale.items()]
-    ).sum()
+    return torch.stack([(grams_hat[layer] - grams[layer]).square().sum(dim=(1, 2)).mean() / value for layer, value in scale.items()]).sum()
 
 
 def total_variation(y_hat: torch.Tensor) -> torch.Tensor:

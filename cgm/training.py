@@ -59,13 +59,17 @@ class Outcome:
 
 def pick_device(compute: config.Compute) -> torch.device:
     """The device of ``compute.device``; sets the thread count and determinism switches of this process."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(compute.deterministic)
-    torch.backends.cudnn.benchmark = not compute.deterministic
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: compute.device: found 'cuda', but torch sees no CUDA device; set 'auto' or 'cpu'")
-    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+    if compute.device == "cpu" or not torch.cuda.is_available():
+        # On the CPU everything used here is deterministic for a fixed number of threads, and the switch below costs seconds of imports.
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+    # Not use_deterministic_algorithms, which sets the same switch but imports the whole compiler: seconds of every job.
+    torch.set_deterministic_debug_mode("error" if compute.deterministic else "default")
+    torch.backends.cudnn.benchmark = not compute.deterministic
+    return torch.device("cuda")
 
 
 def build_method(params: config.Params, run: config.Run) -> Method:

@@ -1,0 +1,76 @@
+# Rules from dvc.yaml, the one stage table: `snakemake --cores 8 all`. What must re-run is decided by times, after pipeline/agree.py has
+# brought them into line with DVC's record of contents. profiles/default/config.yaml is read by itself.
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+sys.path.insert(0, workflow.basedir)
+
+from cgm.errors import UserError
+from pipeline import agree, stages
+
+try:
+    table = stages.load_table()
+    if workflow.is_main_process:
+        agree.before(table)
+        agree.check_archives(table)
+except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+if workflow.nodes is None:  # jobs run on this machine
+    workflow.register_resource("slots", table.compute_slots())
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", 1)
+
+
+rule all:
+    default_target: True
+    input:
+        table.outputs(),
+    message:
+        "all of params.yaml is done"
+
+
+for template in table.templates:
+    if template.name == "fingerprint":  # agree.before has done it
+        continue
+
+    def stage(wildcards, template=template):
+        return table.stages[template.stage_name(wildcards)]
+
+    rule:
+        name:
+            template.rule
+        input:
+            lambda wildcards, stage=stage: [stage(wildcards).stamp, *table.inputs(stage(wildcards))],
+        output:
+            [out if Path(out).suffix else directory(out) for out in template.outs],
+        log:
+            template.log,
+        wildcard_constraints:
+            **template.constraints,
+        params:
+            command=lambda wildcards, stage=stage: stages.with_python(stage(wildcards).command),
+        threads: lambda wildcards, stage=stage: table.threads(stage(wildcards))
+        resources:
+            slots=lambda wildcards, stage=stage: table.slots(stage(wildcards)),
+            gpu=lambda wildcards, stage=stage: table.gpus(stage(wildcards)),
+        priority: lambda wildcards, stage=stage: table.priority(stage(wildcards))
+        message:
+            template.message
+        shell:
+            "{params.command} > {log:q} 2>&1"
+
+
+onstart:
+    agree.begin(table)
+
+
+onsuccess:
+    agree.after(table, touched=workflow.touch)
+
+
+onerror:
+    agree.after(table, touched=workflow.touch)

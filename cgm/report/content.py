@@ -1,0 +1,215 @@
+"""The report's tables: main, cost and stability of each dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any
+
+from cgm import stats
+from cgm.metrics import METRICS
+from cgm.report import facts, labels
+from cgm.report.ranking import ALPHA, FEWEST, Ranking, rank
+from cgm.report.results import DatasetResult, Results, RunResult
+from cgm.report.tables import Cell, Column, Row, Table
+
+KIN = "†"
+
+
+def all_tables(results: Results) -> list[Table]:
+    return [make(results, dataset) for dataset in results.datasets for make in (main_table, cost_table, stability_table)]
+
+
+def main_table(results: Results, dataset: DatasetResult) -> Table:
+    """Methods, then baselines, then the floor; every metric as mean ± half-width of its 95% t-interval over seeds."""
+    metrics = main_metrics(dataset)
+    rankings = {metric: rank(dataset, metric) for metric in metrics}
+    columns = [
+        Column(key="method", title="Method", numeric=False),
+        Column(key="supervision", title="Supervision", numeric=False, under=True),
+        Column(key="seeds", title="Seeds"),
+    ]
+    for metric in metrics:
+        sizes = dataset.counts(metric)
+        columns.append(
+            Column(
+                key=metric,
+                title=labels.metric_title(metric, dataset.judge_of(metric)),
+                arrow=labels.arrow(metric),
+                group=labels.GROUPS[METRICS[metric].group],
+                detail=labels.SCALED if metric in labels.SCALES else f"N = {sizes[0][1]}" if metric == "fid" and sizes else "",
+                scale=labels.SCALES.get(metric, 1.0),
+                most=labels.most_decimals(metric),
+            )
+        )
+    rows = [_method_row(dataset, method, metrics, rankings) for method in dataset.methods]
+    names = dataset.reference_methods
+    baselines, floors = [name for name in names if not name.startswith("floor:")], [name for name in names if name.startswith("floor:")]
+    for name in (*baselines, *floors):
+        values = {metric: dataset.reference_values(name, metric) for metric in metrics}
+        cells = (_metric_cell(values[metric]) for metric in metrics)
+        title = (Cell(text=labels.reference_title(name)), Cell(text="none"), Cell())
+        rows.append(Row(key=name, kind="floor" if name in floors else "baseline", cells=(*title, *cells)))
+    return Table(
+        name=f"main-{dataset.name}",
+        title=f"{dataset.name}: main results",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        footnotes=tuple(_main_footnotes(results, dataset, metrics, rankings)),
+        stamp=stamp(results),
+    )
+
+
+def main_metrics(dataset: DatasetResult) -> tuple[str, ...]:
+    """The main table's columns; LPIPS only where a run or baseline has it."""
+
+    def present(metric: str) -> bool:
+        runs = any(metric in run.values for run in dataset.all_runs)
+        return runs or any(dataset.reference_values(name, metric) for name in dataset.reference_methods)
+
+    return tuple(metric for metric in labels.MAIN_METRICS if metric != "lpips" or present(metric))
+
+
+def cost_table(results: Results, dataset: DatasetResult) -> Table:
+    """What a run costs: the median over its seeds."""
+    columns = (
+        Column(key="method", title="Method", numeric=False),
+        Column(key="generator_parameters", title="G parameters", detail="10⁶", scale=1e-6, places=2),
+        Column(key="discriminator_parameters", title="D parameters", detail="10⁶", scale=1e-6, places=2),
+        Column(key="receptive_field", title="D sees", detail="px", places=0),
+        Column(key="steps", title="Steps", places=0),
+        Column(key="kimg", title="Images seen", detail="10³", places=1),
+        Column(key="seconds", title="Time", detail="s", places=1),
+        Column(key="images_per_second", title="Speed", detail="images/s", places=1),
+        Column(key="peak_memory_bytes", title="Peak memory", detail="MiB", scale=2**-20, places=0),
+        Column(key="device", title="Device", numeric=False),
+    )
+    values: tuple[Callable[[dict[str, Any]], Any], ...] = (
+        lambda record: record["parameters"]["generator"],
+        lambda record: record["parameters"]["discriminator"] or None,
+        lambda record: record["receptive_field"],
+        *((lambda record, key=column.key: record[key]) for column in columns[4:9]),
+    )
+    rows = []
+    for method, runs in dataset.runs.items():
+        records = [run.record for run in runs if run.record]
+        cells = [Cell(text=labels.method_title(method, dataset.methods[method]))]
+        cells += [_median_cell(value(record) for record in records) for value in values]
+        rows.append(Row(key=method, cells=(*cells, Cell(text=", ".join(facts.distinct(records, "device"))))))
+    return Table(
+        name=f"cost-{dataset.name}",
+        title=f"{dataset.name}: cost of a run",
+        columns=columns,
+        rows=tuple(rows),
+        footnotes=(
+            "Median over the runs that were made. D is all discriminators together; G counts CycleGAN's second generator too.",
+            "Time, speed and memory depend on the machine and on what else ran on it. Peak memory is the whole process's on a CPU, "
+            "the allocator's on a GPU.",
+        ),
+        stamp=stamp(results),
+    )
+
+
+def stability_table(results: Results, dataset: DatasetResult) -> Table:
+    """How many seeds end well, and how much they differ."""
+    metrics = ("kid", "pd")
+    columns = (
+        Column(key="method", title="Method", numeric=False),
+        *(Column(key=status, title=title, group="Seeds", places=0) for status, title in _STATUSES.items()),
+        *(
+            Column(
+                key=f"{metric}_variation",
+                title=labels.metric_title(metric, dataset.judge_of(metric)),
+                group="Coefficient of variation",
+                places=3,
+            )
+            for metric in metrics
+        ),
+    )
+    rows = []
+    for method, runs in dataset.runs.items():
+        cells = [Cell(text=labels.method_title(method, dataset.methods[method]))]
+        cells += [_number(count) for count in facts.run_counts(runs).values()]
+        for metric in metrics:
+            values = list(dataset.by_seed(method, metric).values())
+            cells.append(_number(stats.variation(values) if values else None))
+        rows.append(Row(key=method, cells=tuple(cells)))
+    return Table(
+        name=f"stability-{dataset.name}",
+        title=f"{dataset.name}: stability over seeds",
+        columns=columns,
+        rows=tuple(rows),
+        footnotes=(
+            "Coefficient of variation: standard deviation over seeds ÷ |mean|, where two seeds or more are ok. It says little where the "
+            "mean is near 0.",
+            *facts.broken_runs(dataset),
+        ),
+        stamp=stamp(results),
+    )
+
+
+def stamp(results: Results) -> str:
+    return labels.SMOKE if results.params.profile == "smoke" else ""
+
+
+_STATUSES = {"ok": "ok", "diverged": "diverged", "missing": "missing"}
+
+
+def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], rankings: dict[str, Ranking | None]) -> Row:
+    runs = dataset.runs[method]
+    title = labels.method_title(method, dataset.methods[method])
+    cells = [
+        Cell(text=title, mark=KIN if facts.kin(dataset, method) else ""),
+        Cell(text=" or ".join(facts.distinct([run.record for run in runs if run.record], "supervision"))),
+        Cell(text=f"{sum(run.ok for run in runs)}/{len(runs)}", mark="" if all(run.ok for run in runs) else _why(runs)),
+    ]
+    for metric in metrics:
+        ranking = rankings[metric]
+        cells.append(_metric_cell(list(dataset.by_seed(method, metric).values()), best=ranking is not None and method in ranking.winners))
+    return Row(key=method, cells=tuple(cells))
+
+
+def _why(runs: list[RunResult]) -> str:
+    counts = facts.run_counts(runs)
+    return f" ({', '.join(f'{counts[status]} {status}' for status in ('diverged', 'missing') if counts[status])})"
+
+
+def _main_footnotes(
+    results: Results, dataset: DatasetResult, metrics: tuple[str, ...], rankings: dict[str, Ranking | None]
+) -> Iterable[str]:
+    seeds = ", ".join(map(str, results.params.seeds))
+    yield (
+        f"Mean ± half-width of the 95% Student-t interval over training seeds ({seeds}); baselines are single numbers; "
+        "the floor's interval is over random splits of real images."
+    )
+    if any(ranking and ranking.tested for ranking in rankings.values()):
+        yield (
+            f"Bold: the best mean among trained methods, and those not told apart from it (paired t-test over {FEWEST} common seeds "
+            f"or more, Holm-adjusted within the column, p ≥ {ALPHA:g}): with few seeds that is no proof of equality. Where the target is "
+            "1, what counts is each seed's distance from it."
+        )
+    else:
+        yield f"Bold: the best mean among trained methods; fewer than {FEWEST} common seeds can't tell whether others differ."
+    if any(facts.kin(dataset, method) for method in dataset.methods):
+        yield f"{KIN} Trained through a network of the judge's family: its perceptual and distribution metrics may be flattered."
+    yield facts.judge_sentence(dataset)
+    for sentence in (facts.counts_sentence(dataset, metrics), facts.retrieval_chance(dataset)):
+        if sentence:
+            yield sentence
+    yield from facts.absences(dataset, labels.MAIN_METRICS)
+    yield from facts.broken_runs(dataset)
+    yield facts.compute_sentence(dataset, results.params.profile)
+    yield from facts.degradations(results, dataset)
+
+
+def _metric_cell(values: list[float], best: bool = False) -> Cell:
+    return Cell(interval=stats.t_interval(values), best=best) if values else Cell()
+
+
+def _median_cell(values: Iterable[Any]) -> Cell:
+    found = [float(value) for value in values if value is not None]
+    return _number(median(found) if found else None)
+
+
+def _number(value: float | None) -> Cell:
+    return Cell() if value is None else Cell(interval=stats.Interval(mean=float(value), half_width=None, n=1))

@@ -1,0 +1,236 @@
+"""Drawing with matplotlib such that the same numbers give the same bytes, in a light and a dark theme.
+
+No pyplot: figures are objects, nothing global is left behind.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from cgm.report.labels import SMOKE
+
+PNG_DPI = 200
+POINTS = 72.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """``palette``: Okabe & Ito's colours (told apart under the common colour blindnesses), and three more; markers differ as well."""
+
+    ink: str
+    muted: str
+    grid: str
+    ground: str
+    alert: str
+    palette: tuple[str, ...]
+
+    def colour(self, place: int) -> str:
+        return self.palette[place % len(self.palette)]
+
+
+LIGHT = Theme(
+    ink="#1d2025",
+    muted="#6a7078",
+    grid="#e4e6ea",
+    ground="#ffffff",
+    alert="#b3261e",
+    palette=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5e3c99", "#8c510a", "#4d4d4d", "#b8a800", "#a50f3c"),
+)
+DARK = Theme(
+    ink="#e7e9ec",
+    muted="#9aa1ab",
+    grid="#30353c",
+    ground="#15181c",
+    alert="#ff8a80",
+    palette=("#4aa8e0", "#f28c4b", "#35c79f", "#e39ac3", "#8fd0f5", "#f2bb4b", "#a98be0", "#c98a4a", "#b5b8bd", "#e6dc5a", "#ef6a8d"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+Draw = Callable[[Figure, Theme], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure of the report. ``files``: suffix → bytes as written to ``reports/figures/``; ``dark``: the SVG for dark pages."""
+
+    name: str
+    title: str
+    alt: str
+    takeaway: str
+    note: str = ""
+    files: dict[str, bytes] = field(repr=False)
+    dark: bytes | None = field(default=None, repr=False)
+    width: int = 0
+    """Pixels at which a PNG is sharp; 0: an SVG, which is always."""
+
+
+def plot(draw: Draw, size: tuple[float, float], smoke: bool) -> tuple[dict[str, bytes], bytes]:
+    """``size`` in inches. Returns SVG and PNG in the light theme, and the SVG in the dark one."""
+    files = {"svg": _render(draw, LIGHT, size, "svg", smoke), "png": _render(draw, LIGHT, size, "png", smoke)}
+    return files, _render(draw, DARK, size, "svg", smoke)
+
+
+def _render(draw: Draw, theme: Theme, size: tuple[float, float], suffix: str, smoke: bool) -> bytes:
+    with _settings(theme):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        if smoke:
+            figure.suptitle(SMOKE, color=theme.alert, fontsize=9, fontweight="bold")
+        draw(figure, theme)
+        file = io.BytesIO()
+        # neither date nor version of matplotlib: a re-render is byte-identical
+        metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
+        figure.savefig(file, format=suffix, dpi=PNG_DPI, metadata=metadata)
+    return _PATH.sub(_round, file.getvalue()) if suffix == "svg" else file.getvalue()
+
+
+_PATH = re.compile(rb' d="[^"]*"')
+_TAIL = re.compile(rb"(\.\d\d)\d+")
+
+
+def _round(path: re.Match[bytes]) -> bytes:
+    """Hundredths of a point are finer than any screen; the rest would double the page."""
+    return _TAIL.sub(rb"\1", path.group())
+
+
+@contextmanager
+def _settings(theme: Theme) -> Iterator[None]:
+    """matplotlib's own defaults, not the user's matplotlibrc, and the theme's colours."""
+    settings = {
+        **{key: value for key, value in mpl.rcParamsDefault.items() if key not in ("backend", "backend_fallback", "interactive")},
+        "svg.hashsalt": "cgm",
+        "svg.fonttype": "path",
+        "font.size": 9,
+        "figure.facecolor": theme.ground,
+        "axes.facecolor": theme.ground,
+        "axes.edgecolor": theme.muted,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "axes.titlesize": 9.5,
+        "axes.titlelocation": "left",
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.7,
+        "text.color": theme.ink,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def readable(colour: str, theme: Theme) -> str:
+    """The colour, mixed with the ink until text in it has WCAG's contrast of 4.5 on the ground."""
+    ink, start, ground = (to_rgb(name) for name in (theme.ink, colour, theme.ground))
+    for step in range(21):
+        red, green, blue = (a + (b - a) * step / 20 for a, b in zip(start, ink, strict=True))
+        if _contrast((red, green, blue), ground) >= 4.5:
+            return to_hex((red, green, blue))
+    return theme.ink
+
+
+def _contrast(a: Sequence[float], b: Sequence[float]) -> float:
+    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(rgb: Sequence[float]) -> float:
+    linear = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in rgb)
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def place_labels(
+    axes: Axes,
+    anchors: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    colours: Sequence[str],
+    obstacles: Sequence[tuple[float, float]],
+    theme: Theme,
+) -> list[Bbox]:
+    """Write each text beside its anchor (data coordinates), off the other labels and, where it can, off the obstacles.
+
+    Greedy over rings of candidate places, the most crowded anchor first; a thin line leads from a distant label to its anchor.
+    Returns the labels' boxes in pixels.
+    """
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    figure.draw_without_rendering()  # settles the layout, so that pixels mean what they will mean
+    renderer, frame = canvas.get_renderer(), axes.get_window_extent()
+    pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(anchors))]
+    dots = [(float(x), float(y)) for x, y in axes.transData.transform(list(obstacles))] if obstacles else []
+    scale = figure.dpi / POINTS
+    order = sorted(range(len(texts)), key=lambda index: (-sum(math.dist(pixels[index], other) < 60 * scale for other in pixels), index))
+    boxes: dict[int, Bbox] = {}
+    for index in order:
+        label = axes.text(0, 0, texts[index], fontsize=8.5)
+        extent = label.get_window_extent(renderer)
+        label.remove()
+        best: tuple[float, tuple[float, float], str, str, Bbox] | None = None
+        for radius, turn in itertools.product((7, 12, 18, 26, 36, 48, 62, 78), range(16)):
+            angle = turn * math.pi / 8
+            x = pixels[index][0] + radius * scale * math.cos(angle)
+            y = pixels[index][1] + radius * scale * math.sin(angle)
+            horizontal = "left" if math.cos(angle) > 0.3 else "right" if math.cos(angle) < -0.3 else "center"
+            vertical = "bottom" if math.sin(angle) > 0.3 else "top" if math.sin(angle) < -0.3 else "center"
+            left = x - {"left": 0, "center": extent.width / 2, "right": extent.width}[horizontal]
+            bottom = y - {"bottom": 0, "center": extent.height / 2, "top": extent.height}[vertical]
+            box = Bbox.from_bounds(left, bottom, extent.width, extent.height)
+            cost = float(radius) + 2e4 * (not _inside(box, frame))
+            cost += sum(1e4 for other in boxes.values() if _overlap(box, other, 2 * scale))
+            cost += sum(40.0 for dot in dots if box.padded(2 * scale).contains(*dot))
+            own = _distance(box, pixels[index])
+            cost += sum(30.0 for place, other in enumerate(pixels) if place != index and _distance(box, other) < own + 3 * scale)
+            if best is None or cost < best[0]:
+                best = (cost, (x, y), horizontal, vertical, box)
+        assert best is not None
+        _, place, horizontal, vertical, boxes[index] = best
+        offset = ((place[0] - pixels[index][0]) / scale, (place[1] - pixels[index][1]) / scale)
+        distant = math.hypot(*offset) > 10
+        axes.annotate(
+            texts[index],
+            anchors[index],
+            offset,
+            textcoords="offset points",
+            ha=horizontal,
+            va=vertical,
+            fontsize=8.5,
+            color=colours[index],
+            arrowprops={"arrowstyle": "-", "color": theme.muted, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4} if distant else None,
+        )
+    return [boxes[index] for index in range(len(texts))]
+
+
+def _inside(box: Bbox, frame: Bbox) -> bool:
+    return bool(box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1)
+
+
+def _distance(box: Bbox, point: tuple[float, float]) -> float:
+    return math.hypot(max(box.x0 - point[0], 0, point[0] - box.x1), max(box.y0 - point[1], 0, point[1] - box.y1))
+
+
+def _overlap(a: Bbox, b: Bbox, gap: float) -> bool:
+    return bool(a.x0 < b.x1 + gap and b.x0 < a.x1 + gap and a.y0 < b.y1 + gap and b.y0 < a.y1 + gap)

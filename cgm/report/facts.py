@@ -1,0 +1,184 @@
+"""What stands behind the numbers, in sentences: counts, judges, devices, seeds, and whatever is less than the papers had."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel
+
+from cgm import config
+from cgm.report import labels
+from cgm.report.results import DatasetResult, Results, RunResult
+
+LEARNING = ("batch_size", "learning_rate", "beta1", "beta2", "constant_fraction", "jitter", "flip")
+"""Settings of ``training`` that act on the result; the others say when to log and to save."""
+
+
+def distinct(records: list[dict[str, Any]], key: str) -> list[str]:
+    return sorted({str(record[key]) for record in records if record.get(key) is not None})
+
+
+def run_counts(runs: list[RunResult]) -> dict[str, int]:
+    return {status: sum(run.status == status for run in runs) for status in ("ok", "diverged", "missing")}
+
+
+def runs_sentence(runs: list[RunResult]) -> str:
+    """``35 of 36 runs ok, 1 diverged``."""
+    counts = run_counts(runs)
+    rest = [f"{counts[status]} {status}" for status in ("diverged", "missing") if counts[status]]
+    return ", ".join([f"{counts['ok']} of {labels.plural(len(runs), 'run')} ok", *rest])
+
+
+def compute_sentence(dataset: DatasetResult, profile: str) -> str:
+    """Profile, budget, size and device."""
+    return f"{'; '.join([f'Profile “{profile}”', *compute_parts(dataset)])}."
+
+
+def compute_parts(dataset: DatasetResult) -> list[str]:
+    """Budget and size; device, precision and threads as the runs recorded them."""
+    settings = dataset.settings
+    parts = [f"{settings.kimg:g} kimg a method at {settings.image_size} px"]
+    records = dataset.records
+    if records:
+        parts.append(" and ".join(distinct(records, "device")))
+        parts.append(" and ".join(distinct(records, "precision")))
+        threads = distinct(records, "threads")
+        parts.append(f"{' and '.join(threads)} {'thread' if threads == ['1'] else 'threads'} a run")
+    return parts
+
+
+def judge_sentence(dataset: DatasetResult) -> str:
+    if not dataset.judge:
+        return "No reference for this dataset yet: floor and baselines are missing."
+    name = dataset.judge["name"]
+    sentence = f"Judge {name}, weights sha256 {dataset.judge['sha256'][:12]}"
+    return f"{sentence}." if name == labels.INCEPTION else f"{sentence}: not Inception-2015, hence KD and FD and not KID and FID."
+
+
+def counts_sentence(dataset: DatasetResult, metrics: tuple[str, ...]) -> str:
+    """Numbers of real and generated images, metrics with the same numbers together."""
+    groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
+    for metric in metrics:
+        if found := dataset.counts(metric):
+            groups.setdefault(tuple(found), []).append(labels.metric_title(metric, dataset.judge_of(metric)))
+    parts = []
+    for sizes, titles in groups.items():
+        numbers = " or ".join(f"{real} / {fake}" for real, fake in sizes)
+        parts.append(f"{numbers} ({', '.join(titles)})")
+    return f"N real / generated: {'; '.join(parts)}." if parts else ""
+
+
+def absences(dataset: DatasetResult, metrics: tuple[str, ...]) -> list[str]:
+    """Why values don't exist, from the runs' own notes; the same reason for the same metrics is said once."""
+    reasons: dict[str, dict[str, set[str]]] = {}
+    for run in dataset.all_runs:
+        if run.ok:
+            for metric, note in run.scores["notes"].items():
+                if metric in metrics:
+                    reasons.setdefault(note, {}).setdefault(metric, set()).add(run.run.method)
+    made = {run.run.method for run in dataset.all_runs if run.ok}
+    sentences = []
+    for note, found in sorted(reasons.items()):
+        titles = [labels.metric_title(metric, dataset.judge_of(metric)) for metric in metrics if metric in found]
+        methods = set().union(*found.values())
+        who = "" if methods == made else f" for {labels.listing([m for m in dataset.methods if m in methods])}"
+        sentences.append(f"No {labels.listing(titles)}{who}: {note}.")
+    return sentences
+
+
+def broken_runs(dataset: DatasetResult) -> list[str]:
+    """One sentence for each method with runs that have no values."""
+    sentences = []
+    for method, runs in dataset.runs.items():
+        title = labels.method_title(method, dataset.methods[method])
+        for status in ("diverged", "missing"):
+            seeds = [str(run.seed) for run in runs if run.status == status]
+            reasons = sorted({run.reason for run in runs if run.status == status and run.reason})
+            if seeds:
+                why = f" ({'; '.join(reasons)})" if reasons else ""
+                sentences.append(f"{title}: {labels.plural(len(seeds), 'seed')} {status}, {', '.join(seeds)}{why}; left out of the means.")
+    return sentences
+
+
+def departures(dataset: DatasetResult) -> list[str]:
+    """Shared settings that differ from the defaults (the papers' values), as the runs recorded them: ``batch size 8 (paper 1)``."""
+    found: dict[str, None] = {}
+    for record in dataset.records:
+        settings = record["config"]
+        found.update(dict.fromkeys(_departures(settings["training"], config.Training, LEARNING)))
+        for network in _networks(record):
+            model = type(getattr(config.Networks(), network))
+            values = dict(settings["networks"][network])
+            if values.get("blocks") == (9 if dataset.settings.image_size >= 256 else 6):
+                values["blocks"] = None  # what None stands for
+            found.update(dict.fromkeys(f"{network} {text}" for text in _departures(values, model)))
+    return list(found)
+
+
+def method_departures(record: dict[str, Any]) -> list[str]:
+    """Settings of the method's own entry that differ from its defaults."""
+    settings = record["config"]["method"]
+    model = config.METHODS[settings["implementation"]]
+    return _departures(settings, model, tuple(name for name in settings if name != "implementation"))
+
+
+def degradations(results: Results, dataset: DatasetResult) -> list[str]:
+    """Everything that makes these numbers less than a full experiment's."""
+    sentences = []
+    if results.params.profile == "smoke":
+        sentences.append(f"{labels.SMOKE}.")
+    if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
+        sentences.append(f"Trained on a CPU with a reduced budget ({dataset.settings.kimg:g} kimg a method).")
+    if changed := departures(dataset):
+        sentences.append(f"Settings away from the papers' values: {', '.join(changed)}.")
+    if len(results.params.seeds) == 1:
+        sentences.append("One seed: no interval and no test.")
+    for key, what in (("code_sha256", "versions of the code"), ("data_sha256", "versions of the data")):
+        if len(found := distinct(dataset.records, key)) > 1:
+            sentences.append(f"Runs were made by {len(found)} {what}: {', '.join(digest[:12] for digest in found)}.")
+    if dataset.prepared is not None and (stale := set(distinct(dataset.records, "data_sha256")) - {dataset.prepared.data_sha256}):
+        sentences.append(
+            f"Some runs were trained on other data ({', '.join(sorted(digest[:12] for digest in stale))}) than what is prepared now."
+        )
+    return sentences
+
+
+def retrieval_chance(dataset: DatasetResult) -> str:
+    sizes = [fake for _, fake in dataset.counts("retrieval")]
+    return f"Chance level of retrieval@1: 1/{sizes[0]} = {1 / sizes[0]:.4f}." if sizes else ""
+
+
+def kin(dataset: DatasetResult, method: str) -> bool:
+    """Whether a method was trained through a network of the judge's family."""
+    networks = [run.record["loss_network"]["name"] for run in dataset.runs[method] if run.record.get("loss_network")]
+    return bool(dataset.judge) and any(labels.family(name) == labels.family(dataset.judge["name"]) for name in networks)
+
+
+def _networks(record: dict[str, Any]) -> list[str]:
+    """Those of the settings that this run used."""
+    names = [str(record["config"]["method"].get("generator", "unet"))]
+    if record.get("parameters", {}).get("discriminator") and "dcgan" not in names:
+        names.append("patchgan")
+    return names
+
+
+def _departures(values: dict[str, Any], model: type[BaseModel], names: tuple[str, ...] = ()) -> list[str]:
+    found = []
+    for name in names or values:
+        default, value = model.model_fields[name].get_default(), values[name]
+        if value is None or _same(value, default):
+            continue
+        paper = "" if default is None else f" ({_text(default)})"
+        found.append(f"{name.replace('_', ' ')} {_text(value)}{paper}")
+    return found
+
+
+def _same(value: Any, default: Any) -> bool:
+    if isinstance(value, int | float) and isinstance(default, int | float):
+        return math.isclose(value, default, rel_tol=1e-3)
+    return bool(value == default)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

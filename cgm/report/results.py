@@ -1,0 +1,254 @@
+"""What the stages left on disk, read once: the report's only input.
+
+A run that wasn't made is ``missing``, one whose training broke off is ``diverged``; both keep their place and have no values.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cgm.config import Dataset, Method, Params, Run
+from cgm.data.prepared import Prepared, open_prepared
+from cgm.errors import UserError
+from cgm.metrics import METRICS
+
+Status = Literal["ok", "diverged", "missing"]
+NOT_MEASURED = "not_measured"
+"""Status of a value that doesn't exist though the run is ok (``notes`` of its metrics.json says why)."""
+COLUMNS = ("dataset", "method", "seed", "metric", "judge", "value", "n_real", "n_fake", "status")
+History = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """One planned run. ``record``: run.json; ``scores``: metrics.json; each empty where the file isn't there."""
+
+    run: Run
+    folder: Path
+    status: Status
+    record: dict[str, Any]
+    scores: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def reason(self) -> str:
+        """Why there are no values; empty where there are."""
+        if self.status == "missing":
+            return "not trained" if not self.record else "not evaluated"
+        return str(self.record.get("reason", ""))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Metric → value, of those that exist; empty unless the run is ok."""
+        return {name: value for name, value in self.scores["metrics"].items() if value is not None} if self.ok else {}
+
+    @cached_property
+    def history(self) -> History:
+        """history.csv by column; empty where there is none."""
+        path = self.folder / "history.csv"
+        if self.status == "missing" or not path.is_file():
+            return {}
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        try:
+            return {name: [_finite(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: found {error}, expected a number in every cell; run the stage 'train' of {self.run} again") from None
+
+    def outputs(self) -> np.ndarray | None:
+        """uint8 K×N×H×W×3, memory-mapped; None where the run isn't ok."""
+        if not self.ok:
+            return None
+        path = self.folder / "outputs.npy"
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError) as error:
+            raise UserError(f"{path}: not a whole .npy file ({error}); run the stage 'translate' of {self.run} again") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetResult:
+    """A dataset with its runs, in the order of ``params.yaml``."""
+
+    name: str
+    settings: Dataset
+    methods: dict[str, Method]
+    runs: dict[str, list[RunResult]]
+    """By method, in the order of the seeds."""
+    prepared: Prepared | None
+    judge: dict[str, str]
+    """name, sha256; empty where the dataset has no reference."""
+    reference: list[dict[str, Any]]
+
+    @property
+    def all_runs(self) -> list[RunResult]:
+        return [run for runs in self.runs.values() for run in runs]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """run.json of the runs that were made."""
+        return [run.record for run in self.all_runs if run.record]
+
+    def by_seed(self, method: str, metric: str) -> dict[int, float]:
+        return {run.seed: run.values[metric] for run in self.runs[method] if metric in run.values}
+
+    def reference_values(self, method: str, metric: str) -> list[float]:
+        """The baseline's value, or the floor's values over splits."""
+        rows = (row for row in self.reference if row["method"] == method and row["metric"] == metric)
+        return [row["value"] for row in rows if row["value"] is not None]
+
+    @property
+    def reference_methods(self) -> list[str]:
+        return list(dict.fromkeys(row["method"] for row in self.reference))
+
+    def judge_of(self, metric: str) -> str:
+        """The network that a metric looks through; empty for none."""
+        if METRICS[metric].judge == "judge" and self.judge:
+            return self.judge["name"]
+        return next((run.scores["judges"].get(metric, "") for run in self.all_runs if run.scores), "")
+
+    def counts(self, metric: str) -> list[tuple[int, int]]:
+        """The different (n_real, n_fake) behind a metric's values over the ok runs."""
+        found = {(run.scores["n_real"][metric], run.scores["n_fake"][metric]) for run in self.all_runs if metric in run.values}
+        return sorted(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    params: Params
+    datasets: list[DatasetResult]
+
+    @property
+    def all_runs(self) -> list[RunResult]:
+        return [run for dataset in self.datasets for run in dataset.all_runs]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [record for dataset in self.datasets for record in dataset.records]
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """Every method of the experiment, once."""
+        return {name: method for dataset in self.datasets for name, method in dataset.methods.items()}
+
+
+def collect(params: Params, root: str | Path = ".") -> Results:
+    """Read ``data/prepared``, ``data/reference`` and ``results`` below ``root`` for every planned run.
+
+    Raises :class:`UserError`, naming the file, for one that can't be read; a file that isn't there is no error.
+    """
+    root = Path(root)
+    runs: dict[tuple[str, str], list[RunResult]] = {}
+    for run in params.runs():
+        runs.setdefault((run.dataset, run.method), []).append(_read_run(run, root / "results" / run.dataset / run.method / str(run.seed)))
+    datasets = []
+    for name, settings in params.all_datasets.items():
+        methods = params.methods if params.is_paired(name) else params.unpaired.methods
+        if not methods:
+            continue
+        folder = root / "data/prepared" / name
+        reference = _read(root / "data/reference" / f"{name}.json", f"run the stage 'reference' of {name} again")
+        datasets.append(
+            DatasetResult(
+                name=name,
+                settings=settings,
+                methods=methods,
+                runs={method: runs[name, method] for method in methods},
+                prepared=open_prepared(folder) if (folder / "card.json").is_file() else None,
+                judge=reference.get("judge", {}),
+                reference=reference.get("rows", []),
+            )
+        )
+    return Results(params=params, datasets=datasets)
+
+
+def tidy(results: Results) -> list[dict[str, str]]:
+    """The rows of ``results.csv``, sorted by dataset, method, seed, metric. Empty value: there is none, and status says why."""
+    rows: list[tuple[tuple[str, str, int, str], dict[str, str]]] = []
+    for dataset in results.datasets:
+        for row in _rows(dataset):
+            key = (dataset.name, row["method"], row["seed"], row["metric"])
+            value = row["value"]
+            cells = {**row, "dataset": dataset.name, "value": "" if value is None else repr(float(value))}
+            rows.append((key, {name: str(cells[name]) for name in COLUMNS}))
+    return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def tidy_csv(results: Results) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(tidy(results))
+    return file.getvalue()
+
+
+def _rows(dataset: DatasetResult) -> Iterator[dict[str, Any]]:
+    for run in dataset.all_runs:
+        for metric in METRICS:
+            value = run.values.get(metric)
+            judge = run.scores["judges"].get(metric, "") if run.scores else dataset.judge_of(metric)
+            counted = value is not None
+            yield {
+                "method": run.run.method,
+                "seed": run.seed,
+                "metric": metric,
+                "judge": judge,
+                "value": value,
+                "n_real": run.scores["n_real"][metric] if counted else 0,
+                "n_fake": run.scores["n_fake"][metric] if counted else 0,
+                "status": NOT_MEASURED if run.ok and not counted else run.status,
+            }
+    for row in dataset.reference:
+        counted = row["value"] is not None
+        yield {**row, "status": row["status"] if counted else NOT_MEASURED}
+
+
+def _read_run(run: Run, folder: Path) -> RunResult:
+    record = _read(folder / "run.json", f"run the stage 'train' of {run} again")
+    scores = _read(folder / "metrics.json", f"run the stage 'evaluate' of {run} again") if record else {}
+    status: Status = "missing"
+    if record:
+        found = record.get("status")
+        if found not in ("ok", "diverged"):
+            raise UserError(f"{folder / 'run.json'}: status: found {found!r}, expected 'ok' or 'diverged'; run the stage 'train' again")
+        status = found if found == "diverged" or scores else "missing"
+    for metric, value in scores.get("metrics", {}).items():
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"{folder / 'metrics.json'}: {metric}: found {value}, expected a finite number or null; evaluate {run} again")
+    return RunResult(run=run, folder=folder, status=status, record=record, scores=scores)
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object; empty where the file isn't there."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: found {type(value).__name__}, expected an object; {remedy}")
+    return value
+
+
+def _finite(cell: str) -> float | None:
+    """A cell of history.csv; what is empty or not finite counts as not measured."""
+    value = float(cell) if cell else math.nan
+    return value if math.isfinite(value) else None

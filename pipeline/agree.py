@@ -1,0 +1,204 @@
+"""Keeps Snakemake and DVC in agreement: after either has finished, the other has nothing to do.
+
+Snakemake decides by times, DVC by contents (``dvc.lock``). Beside DVC's own inputs each stage has a *stamp*, a file with its command
+and parameters that only Snakemake sees; it is rewritten when they change, and so a changed parameter is a newer input.
+
+:func:`before` runs while the Snakefile is parsed. Where times say that a stage is stale, or where ``dvc.lock`` has moved since the last
+agreement, DVC is asked: a stage that is clean by content gets newer outputs' times, one that is not gets a newer stamp.
+:func:`after` runs when the jobs have ended, well or badly, and records in ``dvc.lock`` the stages that this invocation made. A mark that
+:func:`begin` sets and :func:`after` removes tells the next invocation of one that was killed: it then records in its place.
+
+``Stage.save``, ``Stage.commit`` and ``ProjectFile.dump_stages`` are DVC's own internals (what ``dvc commit`` calls): DVC is pinned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cgm.data import embedded
+from cgm.errors import UserError
+from cgm.files import read_json, sha256, write_json, write_text
+from pipeline import fingerprint
+from pipeline.stages import Stage, Table, load_table
+
+AGREED = "build/agreement.json"
+MARK = "build/running"
+
+
+def before(table: Table) -> None:
+    """Write fingerprints and stamps, then bring the times of outputs into line with DVC's record of their contents."""
+    root = table.root
+    fingerprint.write(table.params, root)
+    for stage in table.stages.values():
+        _write_stamp(root, stage)
+    if (root / MARK).exists() and not any((root / ".snakemake/locks").glob("*")):
+        _record(table, _made_since_mark(table))
+        (root / MARK).unlink()
+    elif _source_state(table) != _agreed(root).get("source"):
+        _record(table, [])
+
+    moved = _lock_state(root) != _agreed(root).get("lock")
+    stages = [stage for stage in table.in_order() if stage.kind != "fingerprint" and _complete(root, stage)]
+    if not moved and not any(_stale(table, stage) for stage in stages):
+        return
+    with _dvc(root) as repo:
+        ours = {stage.addressing: stage for stage in repo.index.stages}
+        for stage in stages:
+            stale = _stale(table, stage)
+            if not (stale or moved):
+                continue
+            changed = ours[stage.name].changed()
+            if stale and not changed:
+                for out in stage.outs:
+                    _touch(root / out)
+            elif changed and not stale:
+                _touch(root / stage.stamp)
+    if moved:
+        _agree(table)
+
+
+def check_archives(table: Table) -> None:
+    """Before anything starts: each embedded archive that a ``fetch`` is going to read is there and whole.
+
+    Raises :class:`UserError`. Without this, other datasets would train for an hour before the message is seen.
+    """
+    for stage in table.stages.values():
+        source = table.params.all_datasets[stage.item["dataset"]].source if stage.kind == "fetch" else ""
+        if source in embedded.EMBEDDED and (not _complete(table.root, stage) or _stale(table, stage)):
+            embedded.verify(source, table.root / fingerprint.MANIFEST.parent)
+
+
+def begin(table: Table) -> None:
+    """Mark that jobs are running."""
+    write_text(table.root / MARK, f"{os.getpid()}\n")
+
+
+def after(table: Table, *, touched: bool = False) -> None:
+    """Record what was made since :func:`begin`; nothing after ``snakemake --touch``, which makes nothing."""
+    mark = table.root / MARK
+    try:
+        if mark.exists() and not touched:
+            _record(table, _made_since_mark(table))
+    except UserError as error:  # the mark stays: the next invocation records
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        mark.unlink(missing_ok=True)
+
+
+def _made_since_mark(table: Table) -> list[Stage]:
+    """Complete, fresh stages whose outputs are all newer than the mark, made with the parameters and code that stand there now.
+
+    Parameters or code that were edited while jobs ran are another experiment: those stages are left to run again.
+    """
+    root, mark = table.root, (table.root / MARK).stat().st_mtime
+    try:
+        now = load_table(root)
+    except UserError as error:
+        print(f"error: {error}\nThis run is not recorded for DVC; put params.yaml right and run Snakemake again.", file=sys.stderr)
+        return []
+    current = fingerprint.contents(now.params, root)
+    made = []
+    for stage in table.in_order():
+        if stage.kind == "fingerprint" or not _complete(root, stage) or _stale(table, stage):
+            continue
+        same = stage.name in now.stages and now.stages[stage.name].content == read_json(root / stage.stamp)
+        inputs = [Path(dep).relative_to(fingerprint.FOLDER) for dep in stage.deps if Path(dep).is_relative_to(fingerprint.FOLDER)]
+        same = same and all(current.get(str(name)) == read_json(root / fingerprint.FOLDER / name) for name in inputs)
+        if same and min(_time(root / out) for out in stage.outs) >= mark:
+            made.append(stage)
+    return made
+
+
+def _record(table: Table, made: Iterable[Stage]) -> None:
+    """Write ``made`` and the fingerprints, which :func:`before` keeps true, into ``dvc.lock`` in one go."""
+    names = {"fingerprint", *(stage.name for stage in made)}
+    with _dvc(table.root) as repo:
+        stages = [stage for stage in repo.index.stages if stage.addressing in names]
+        for stage in stages:
+            stage.save()
+            stage.commit(relink=False)
+        stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+    _agree(table)
+
+
+@contextmanager
+def _dvc(root: Path) -> Iterator[Any]:
+    """The DVC repository at ``root``, locked against other DVC processes, silent except for warnings."""
+    os.environ.setdefault("DVC_NO_ANALYTICS", "true")
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    try:
+        with Repo(str(root.resolve())) as repo, repo.lock:
+            yield repo
+    except LockError:
+        raise UserError(
+            "dvc: another DVC process holds the project's lock (.dvc/tmp/lock); wait for it to end and run the same command again"
+        ) from None
+    except SCMError:
+        raise UserError(f"{root.resolve()}: not a git repository, which DVC needs; run `git init` there, or clone the project") from None
+    except DvcException as error:
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from None
+
+
+def _agree(table: Table) -> None:
+    write_json(table.root / AGREED, {"lock": _lock_state(table.root), "source": _source_state(table)})
+
+
+def _agreed(root: Path) -> dict[str, str]:
+    path = root / AGREED
+    return read_json(path) if path.exists() else {}
+
+
+def _lock_state(root: Path) -> str:
+    lock = root / "dvc.lock"
+    return sha256(lock) if lock.exists() else ""
+
+
+def _source_state(table: Table) -> str:
+    """Of everything that the fingerprint stage depends on in DVC's eyes."""
+    digest = hashlib.sha256(json.dumps(table.stages["fingerprint"].content, sort_keys=True).encode())
+    for dep in table.stages["fingerprint"].deps:
+        top = table.root / dep
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(table.root)} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _write_stamp(root: Path, stage: Stage) -> None:
+    path = root / stage.stamp
+    if not path.exists() or read_json(path) != stage.content:
+        write_json(path, stage.content)
+
+
+def _complete(root: Path, stage: Stage) -> bool:
+    return all((root / out).exists() for out in stage.outs)
+
+
+def _stale(table: Table, stage: Stage) -> bool:
+    """As Snakemake judges by time: an input is newer than the oldest output, or is not there."""
+    oldest = min(_time(table.root / out) for out in stage.outs)
+    inputs = [table.root / file for file in (stage.stamp, *table.inputs(stage))]
+    return any(not path.exists() or _time(path) > oldest for path in inputs)
+
+
+def _time(path: Path) -> float:
+    """A file's time, or that of a folder as Snakemake keeps it."""
+    stamp = path / ".snakemake_timestamp"
+    return (stamp if stamp.exists() else path).stat().st_mtime
+
+
+def _touch(path: Path) -> None:
+    (path / ".snakemake_timestamp" if path.is_dir() else path).touch()

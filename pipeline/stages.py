@@ -1,0 +1,257 @@
+"""``dvc.yaml``, the one stage table, read without DVC for the Snakefile and for the agreement of the two engines.
+
+Covers the part of DVC's syntax that the table uses: ``matrix`` over the keys of a mapping or the items of a list, and ``${…}`` in
+strings. An output whose name has no suffix is a folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cgm.config import Params, Yaml, parse_params
+from cgm.errors import UserError
+
+INTERPOLATION = re.compile(r"\$\{([^}]+)\}")
+COMPUTING = ("reference", "train", "translate", "evaluate")
+"""Stages that run torch."""
+RELATIVE_COST = {"cyclegan": 8, "unpaired_gan": 4, "perceptual": 3, "perceptual_style": 3}
+"""Seconds of a step beside a regression's, roughly: only the order in which trainings start depends on it."""
+FIRST, LAST = 10**9, 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One entry of the table with its matrix item filled in."""
+
+    name: str
+    """As DVC calls it: ``train@openmoji-pix2pix-0``."""
+    template: str
+    """The entry in dvc.yaml: ``train`` or ``train-unpaired``."""
+    item: dict[str, str]
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: dict[str, Any]
+    """The keys of params.yaml that the stage depends on, with their values."""
+
+    @property
+    def kind(self) -> str:
+        """The stage without its group: ``train``."""
+        return self.template.removesuffix("-unpaired")
+
+    @property
+    def stamp(self) -> str:
+        return f"build/stamps/{self.name}.json"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the stamp holds: a change of it re-runs the stage."""
+        return {"command": self.command, "deps": list(self.deps), "outs": list(self.outs), "params": self.params}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One entry of the table, as Snakemake wants it: ``{dataset}`` where dvc.yaml has ``${item.dataset}``."""
+
+    name: str
+    keys: tuple[str, ...]
+    outs: tuple[str, ...]
+    values: dict[str, tuple[str, ...]]
+    """The values that each wildcard takes."""
+
+    @property
+    def rule(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def log(self) -> str:
+        return "/".join(["build/logs", self.name, *(f"{{{key}}}" for key in self.keys)]) + ".log"
+
+    @property
+    def message(self) -> str:
+        return " ".join([self.name, *(f"{{wildcards.{key}}}" for key in self.keys)])
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        return {key: "|".join(map(re.escape, values)) for key, values in self.values.items()}
+
+    def stage_name(self, wildcards: Mapping[str, str]) -> str:
+        return "@".join([self.name, "-".join(wildcards[key] for key in self.keys)]) if self.keys else self.name
+
+
+class Table:
+    """All stages of an experiment."""
+
+    def __init__(self, root: Path, definition: dict[str, Any], raw: dict[str, Any], params: Params) -> None:
+        self.root, self.params = root, params
+        self.templates: list[Template] = []
+        self.stages: dict[str, Stage] = {}
+        for name, entry in definition["stages"].items():
+            axes = {key: _axis(raw, value, name) for key, value in entry.get("matrix", {}).items()}
+            if not all(axes.values()):
+                continue
+            outs = tuple(path for kind in ("outs", "metrics", "plots") for path in _paths(entry.get(kind, [])))
+            pattern = {f"item.{key}": f"{{{key}}}" for key in axes}
+            self.templates.append(Template(name, tuple(axes), tuple(_fill(out, pattern, raw) for out in outs), axes))
+            for values in itertools.product(*axes.values()):
+                item = dict(zip(axes, values, strict=True))
+                fields = {f"item.{key}": value for key, value in item.items()}
+                keys = [_fill(key, fields, raw) for key in entry.get("params", [])]
+                stage = Stage(
+                    name="@".join([name, "-".join(values)]) if values else name,
+                    template=name,
+                    item=item,
+                    command=_fill(entry["cmd"], fields, raw),
+                    deps=tuple(_fill(dep, fields, raw) for dep in entry.get("deps", [])),
+                    outs=tuple(_fill(out, fields, raw) for out in outs),
+                    params={key: _lookup(raw, key, f"{name} in dvc.yaml") for key in keys},
+                )
+                self.stages[stage.name] = stage
+        self._makers = {out: stage for stage in self.stages.values() for out in stage.outs}
+
+    def inputs(self, stage: Stage) -> list[str]:
+        """The files behind ``deps``: a folder that others write into stands for all of their outputs in it."""
+        files: list[str] = []
+        for dep in stage.deps:
+            inside = [] if dep in self._makers else [out for out in self._makers if out.startswith(dep + "/")]
+            files += inside or [dep]
+        return files
+
+    def before(self, stage: Stage) -> list[Stage]:
+        """The stages that make this one's inputs."""
+        return list({maker.name: maker for file in self.inputs(stage) if (maker := self._maker(file))}.values())
+
+    def _maker(self, file: str) -> Stage | None:
+        """The stage behind a file, also where the file lies in a folder that is the stage's output."""
+        for path in (file, *map(str, Path(file).parents)):
+            if path in self._makers:
+                return self._makers[path]
+        return None
+
+    def in_order(self) -> Iterator[Stage]:
+        """Every stage after those that make its inputs."""
+        done: set[str] = set()
+
+        def visit(stage: Stage) -> Iterator[Stage]:
+            if stage.name not in done:
+                done.add(stage.name)
+                for earlier in self.before(stage):
+                    yield from visit(earlier)
+                yield stage
+
+        for stage in self.stages.values():
+            yield from visit(stage)
+
+    def outputs(self) -> list[str]:
+        return list(self._makers)
+
+    def threads(self, stage: Stage) -> int:
+        """Threads that a job of this stage keeps busy: all cores for ``prepare``, which works in processes."""
+        if stage.kind == "prepare":
+            return max(cores(), self.params.compute.threads)
+        return self.params.compute.threads if stage.kind in COMPUTING else 1
+
+    def slots(self, stage: Stage) -> int:
+        """Share of :func:`compute_slots` that a job takes: of ``prepare`` all, of one that computes one, else none."""
+        if stage.kind == "prepare":
+            return self.compute_slots()
+        return 1 if stage.kind in COMPUTING else 0
+
+    def compute_slots(self) -> int:
+        """How many computing jobs may run at once on this machine, whatever ``--cores`` says: physical cores ÷ threads of a job."""
+        return max(1, cores() // self.params.compute.threads)
+
+    def gpus(self, stage: Stage) -> int:
+        return int(stage.kind in COMPUTING and self.params.compute.device != "cpu" and cuda_present())
+
+    def priority(self, stage: Stage) -> int:
+        """Data first, then trainings, the longest first so that the tail is short, then the rest."""
+        if stage.kind in ("fetch", "prepare"):
+            return FIRST
+        if stage.kind != "train":
+            return LAST
+        dataset = self.params.all_datasets[stage.item["dataset"]]
+        method = self.params.method(stage.item["dataset"], stage.item["method"])
+        return 1 + int(dataset.kimg * dataset.image_size**2 / 100 * RELATIVE_COST.get(method.implementation, 1))
+
+
+def load_table(root: str | Path = ".") -> Table:
+    """Validate ``params.yaml`` and resolve ``dvc.yaml`` with it.
+
+    Raises :class:`UserError`, one line, where either cannot be used.
+    """
+    root = Path(root)
+    documents = {}
+    for name in ("params.yaml", "dvc.yaml"):
+        try:
+            documents[name] = yaml.load((root / name).read_text(encoding="utf-8"), Yaml)
+        except FileNotFoundError:
+            raise UserError(f"{name}: not found; run the command in the folder that holds it") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    params = parse_params(documents["params.yaml"])
+    return Table(root, documents["dvc.yaml"], documents["params.yaml"], params)
+
+
+def with_python(command: str) -> str:
+    """``command`` with this interpreter where the table says ``python``."""
+    return re.sub(r"(?<!\S)python(?= -m )", lambda _: shlex.quote(sys.executable), command)
+
+
+def cores() -> int:
+    """Physical cores that this process may use (affinity and the container's quota count)."""
+    # Hardware threads of one core name the same siblings.
+    count = len({_siblings(cpu) for cpu in os.sched_getaffinity(0)}) if sys.platform == "linux" else os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        allowed, period = quota.read_text().split()
+        if allowed != "max":
+            count = min(count, int(allowed) // int(period))
+    return max(1, count)
+
+
+def _siblings(cpu: int) -> str:
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    return path.read_text() if path.exists() else str(cpu)
+
+
+def cuda_present() -> bool:
+    """Whether an NVIDIA device is visible; asks the driver's files, since importing torch takes seconds."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    return Path("/dev/nvidiactl").exists() or any(Path("/proc/driver/nvidia/gpus").glob("*"))
+
+
+def _paths(entries: list[str | dict[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        yield from [entry] if isinstance(entry, str) else entry
+
+
+def _axis(raw: dict[str, Any], value: Any, where: str) -> tuple[str, ...]:
+    """The values of one matrix axis: a list's items or a mapping's keys, as DVC writes them into names."""
+    if isinstance(value, str) and (whole := INTERPOLATION.fullmatch(value)):
+        value = _lookup(raw, whole[1], f"{where} in dvc.yaml")
+    return tuple(map(str, value or ()))
+
+
+def _fill(text: str, fields: Mapping[str, str], raw: dict[str, Any]) -> str:
+    return INTERPOLATION.sub(lambda found: fields[found[1]] if found[1] in fields else str(_lookup(raw, found[1], "dvc.yaml")), text)
+
+
+def _lookup(raw: dict[str, Any], key: str, where: str) -> Any:
+    value: Any = raw
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise UserError(f"params.yaml: {key}: missing, and stage {where} depends on it; write it out as in profiles/default.yaml")
+        value = value[part]
+    return value

@@ -1,0 +1,214 @@
+"""The report as a whole: complete, deterministic, self-contained, honest about what is missing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from report_inputs import make_params, write_inputs
+
+from cgm.config import Params
+from cgm.errors import UserError
+from cgm.metrics import METRICS
+from cgm.report.build import build
+from cgm.report.labels import SMOKE
+from cgm.report.results import COLUMNS
+from pipeline.report import publish
+
+ROOT = Path(__file__).parents[2]
+DIVERGED, MISSING = "icons_a/pix2pix/1", "icons_a/mae/2"
+VOID = {"meta", "img", "source", "br", "wbr"}
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return make_params([0, 1, 2], unpaired=True)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    root = tmp_path_factory.mktemp("inputs")
+    write_inputs(root, params, diverged=(DIVERGED,), missing=(MISSING,))
+    return root
+
+
+@pytest.fixture(scope="module")
+def files(tree: Path, params: Params) -> dict[str, bytes]:
+    return build(params, tree)
+
+
+def read(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(files[name].decode())))
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps what a browser would load or link to."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+        self.images_without_alt = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.add(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "srcset", "data", "poster", "background")]
+        if tag == "a":
+            self.links.append(found["href"] or "")
+        elif "href" in found:
+            self.loads.append(found["href"] or "")
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.images_without_alt += tag == "img" and not found.get("alt")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+
+def test_results_hold_every_planned_run(files: dict[str, bytes], params: Params) -> None:
+    rows = read(files, "results.csv")
+    assert tuple(rows[0]) == COLUMNS
+    found = {(row["dataset"], row["method"], int(row["seed"]), row["metric"]) for row in rows if ":" not in row["method"]}
+    assert found == {(run.dataset, run.method, run.seed, metric) for run in params.runs() for metric in METRICS}
+    keys = [(row["dataset"], row["method"], int(row["seed"]), row["metric"]) for row in rows]
+    assert keys == sorted(keys)
+    assert len(keys) == len(set(keys))
+    assert {row["metric"] for row in rows} <= set(METRICS)  # no timing, no memory
+    for row in rows:
+        assert (row["value"] != "") == (row["status"] == "ok")
+        if row["value"]:
+            assert repr(float(row["value"])) == row["value"]
+
+
+def test_broken_runs_keep_their_rows(files: dict[str, bytes]) -> None:
+    rows = read(files, "results.csv")
+    statuses = {
+        run: {row["status"] for row in rows if f"{row['dataset']}/{row['method']}/{row['seed']}" == run} for run in (DIVERGED, MISSING)
+    }
+    assert statuses == {DIVERGED: {"diverged"}, MISSING: {"missing"}}
+    table = files["tables/main-icons_a.md"].decode()
+    assert "2/3 (1 diverged)" in table
+    assert "2/3 (1 missing)" in table
+    assert "Pix2Pix: 1 seed diverged, 1 (loss D/fake is not finite at step 3); left out of the means." in table
+    stability = {row["id"]: row for row in read(files, "tables/stability-icons_a.csv")}
+    assert [stability["pix2pix"][key] for key in ("ok", "diverged", "missing")] == ["2.0", "1.0", "0.0"]
+
+
+def test_what_an_ok_run_lacks_is_not_measured(files: dict[str, bytes]) -> None:
+    lacking = {row["metric"] for row in read(files, "results.csv") if row["status"] == "not_measured"}
+    assert lacking == {"lpips", "intra_diversity"}
+    assert "No LPIPS: the AlexNet weights" in files["tables/main-icons_a.md"].decode()
+    assert "lpips" not in files["tables/main-icons_a.csv"].decode().splitlines()[0]
+
+
+def test_a_rerender_is_byte_identical(files: dict[str, bytes], tree: Path, params: Params, tmp_path: Path) -> None:
+    """Through the stage, in another process, with another hash seed and a user's matplotlibrc."""
+    (tree / "params.yaml").write_text(yaml.safe_dump(raw(params), sort_keys=False))
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    subprocess.run([sys.executable, "-m", "pipeline.report"], cwd=tree, env=environment, check=True)
+    written = {path.relative_to(tree / "reports").as_posix(): path.read_bytes() for path in (tree / "reports").rglob("*") if path.is_file()}
+    assert sorted(written) == sorted(files)
+    assert [name for name in files if written[name] != files[name]] == []
+
+
+def raw(params: Params) -> dict[str, object]:
+    """``params.yaml``'s content, as a person would have written it."""
+    values = params.model_dump()
+    for group, models in ((values, params), (values["unpaired"], params.unpaired)):
+        group["methods"] = {name: method.model_dump() for name, method in models.methods.items()}
+    return values
+
+
+def test_manifest_lists_every_file(files: dict[str, bytes]) -> None:
+    listed = json.loads(files["manifest.json"])["sha256"]
+    assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "manifest.json"}
+    for name in ("index.html", "tables/cost-style.tex", "figures/plane-icons_a.svg", "figures/plane-icons_a.csv", "figures/grid-style.png"):
+        assert name in listed
+
+
+@pytest.mark.parametrize("name", ["index.html", "tables/main-icons_a.html", "tables/cost-style.html"])
+def test_pages_are_well_formed_and_load_nothing(files: dict[str, bytes], name: str) -> None:
+    text = files[name].decode()
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert page.open == []
+    assert all(load.startswith("data:image/") for load in page.loads)
+    assert "script" not in page.tags
+    assert "<script" not in text  # the attribution's
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert page.images_without_alt == 0
+    assert len(page.ids) == len(set(page.ids))
+    for link in page.links:
+        assert link[1:] in page.ids if link.startswith("#") else link in files
+
+
+def test_page_says_what_there_is(files: dict[str, bytes]) -> None:
+    page = files["index.html"].decode()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; friends" in page
+    assert "13 of 15 runs ok, 1 diverged, 1 missing" in page
+    assert "l1 weight 10 (100)" in page
+    assert "Isola et al. 2017, eq. 4" in page
+    assert SMOKE not in page
+
+
+def test_one_seed_has_no_interval_and_smoke_is_stamped(tmp_path: Path) -> None:
+    params = make_params([4], profile="smoke")
+    write_inputs(tmp_path, params)
+    files = build(params, tmp_path)
+    table = files["tables/main-icons_a.md"].decode()
+    assert "±" not in table.split("\n\nMean ±")[0].split("| Copy the input")[0]
+    assert "One seed: no interval and no test." in table
+    assert "fewer than 3 common seeds" in table
+    for name, content in files.items():
+        if name.endswith((".md", ".tex", ".html")):
+            assert SMOKE in content.decode(), name
+
+
+def test_nothing_but_a_plan(tmp_path: Path) -> None:
+    params = make_params([0, 1])
+    files = build(params, tmp_path)
+    assert {row["status"] for row in read(files, "results.csv")} == {"missing"}
+    assert not any(name.startswith("figures/") for name in files)
+    assert "0 of 8 runs ok, 8 missing" in files["index.html"].decode()
+
+
+def test_unreadable_input_names_its_file(tmp_path: Path) -> None:
+    params = make_params([0])
+    write_inputs(tmp_path, params)
+    path = tmp_path / "results/icons_a/mae/0/metrics.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(UserError, match=r"icons_a/mae/0/metrics\.json: not valid JSON .* run the stage 'evaluate'"):
+        build(params, tmp_path)
+    path.write_text(json.dumps({"metrics": {"mae": float("nan")}}))
+    with pytest.raises(UserError, match=r"metrics\.json: mae: found nan, expected a finite number"):
+        build(params, tmp_path)
+
+
+def test_publishing_removes_what_is_stale(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    publish({"index.html": b"1", "tables/old.csv": b"2", "gone/old.csv": b"3", "manifest.json": b"4"}, folder)
+    publish({"index.html": b"5", "tables/new.csv": b"6", "manifest.json": b"7"}, folder)
+    assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == {
+        "index.html": b"5",
+        "tables/new.csv": b"6",
+        "manifest.json": b"7",
+    }
+    assert not (folder / "gone").exists()
