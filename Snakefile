@@ -25,12 +25,16 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", 1)
 
 
+def flagged(out, template):
+    """With Snakemake's own marks: a folder, an output that its stage renews in place."""
+    out = out if Path(out).suffix else directory(out)
+    return update(out) if out in template.kept else out
+
+
 rule all:
     default_target: True
-    input:
-        table.outputs(),
-    message:
-        "all of params.yaml is done"
+    input: table.outputs()
+    message: "all of params.yaml is done"
 
 
 for template in table.templates:
@@ -41,27 +45,19 @@ for template in table.templates:
         return table.stages[template.stage_name(wildcards)]
 
     rule:
-        name:
-            template.rule
-        input:
-            lambda wildcards, stage=stage: [stage(wildcards).stamp, *table.inputs(stage(wildcards))],
-        output:
-            [out if Path(out).suffix else directory(out) for out in template.outs],
-        log:
-            template.log,
-        wildcard_constraints:
-            **template.constraints,
-        params:
-            command=lambda wildcards, stage=stage: stages.with_python(stage(wildcards).command),
+        name: template.rule
+        input: lambda wildcards, stage=stage: [stage(wildcards).stamp, *table.inputs(stage(wildcards))]
+        output: [flagged(out, template) for out in template.outs]
+        log: template.log
+        wildcard_constraints: **template.constraints
+        params: command=lambda wildcards, stage=stage: stages.with_python(stage(wildcards).command)
         threads: lambda wildcards, stage=stage: table.threads(stage(wildcards))
         resources:
             slots=lambda wildcards, stage=stage: table.slots(stage(wildcards)),
             gpu=lambda wildcards, stage=stage: table.gpus(stage(wildcards)),
         priority: lambda wildcards, stage=stage: table.priority(stage(wildcards))
-        message:
-            template.message
-        shell:
-            "{params.command} > {log:q} 2>&1"
+        message: template.message
+        shell: "{params.command} > {log:q} 2>&1"
 
 
 onstart:

@@ -36,6 +36,7 @@ MARK = "build/running"
 def before(table: Table) -> None:
     """Write fingerprints and stamps, then bring the times of outputs into line with DVC's record of their contents."""
     root = table.root
+    moved = _lock_state(root) != _agreed(root).get("lock")
     fingerprint.write(table.params, root)
     for stage in table.stages.values():
         _write_stamp(root, stage)
@@ -45,24 +46,27 @@ def before(table: Table) -> None:
     elif _source_state(table) != _agreed(root).get("source"):
         _record(table, [])
 
-    moved = _lock_state(root) != _agreed(root).get("lock")
     stages = [stage for stage in table.in_order() if stage.kind != "fingerprint" and _complete(root, stage)]
-    if not moved and not any(_stale(table, stage) for stage in stages):
-        return
-    with _dvc(root) as repo:
-        ours = {stage.addressing: stage for stage in repo.index.stages}
-        for stage in stages:
-            stale = _stale(table, stage)
-            if not (stale or moved):
-                continue
-            changed = ours[stage.name].changed()
-            if stale and not changed:
-                for out in stage.outs:
-                    _touch(root / out)
-            elif changed and not stale:
-                _touch(root / stage.stamp)
+    if stages and (moved or any(_stale(table, stage) for stage in stages)):
+        _settle(table, stages, everything=moved)
     if moved:
         _agree(table)
+
+
+def _settle(table: Table, stages: Iterable[Stage], *, everything: bool) -> None:
+    """Ask DVC about stages that look stale, or about ``everything``; give the times that its answers demand."""
+    with _dvc(table.root) as repo:
+        theirs = {stage.name: stage for stage in repo.index.stages}
+        for stage in stages:
+            stale = _stale(table, stage)  # again: an earlier stage may have got newer times
+            if not (stale or everything):
+                continue
+            changed = theirs[stage.name].changed()
+            if stale and not changed:
+                for out in stage.outs:
+                    _touch(table.root / out)
+            elif changed and not stale:
+                _touch(table.root / stage.stamp)
 
 
 def check_archives(table: Table) -> None:
@@ -121,7 +125,7 @@ def _record(table: Table, made: Iterable[Stage]) -> None:
     """Write ``made`` and the fingerprints, which :func:`before` keeps true, into ``dvc.lock`` in one go."""
     names = {"fingerprint", *(stage.name for stage in made)}
     with _dvc(table.root) as repo:
-        stages = [stage for stage in repo.index.stages if stage.addressing in names]
+        stages = [stage for stage in repo.index.stages if stage.name in names]
         for stage in stages:
             stage.save()
             stage.commit(relink=False)
@@ -162,8 +166,9 @@ def _agreed(root: Path) -> dict[str, str]:
 
 
 def _lock_state(root: Path) -> str:
+    """Content and time: DVC may have written another lock and git put this one back, with other files in the folders."""
     lock = root / "dvc.lock"
-    return sha256(lock) if lock.exists() else ""
+    return f"{sha256(lock)} {lock.stat().st_mtime_ns}" if lock.exists() else ""
 
 
 def _source_state(table: Table) -> str:

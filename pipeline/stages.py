@@ -66,6 +66,8 @@ class Template:
     name: str
     keys: tuple[str, ...]
     outs: tuple[str, ...]
+    kept: frozenset[str]
+    """Outputs that stay in place while the stage renews them (``persist`` in dvc.yaml)."""
     values: dict[str, tuple[str, ...]]
     """The values that each wildcard takes."""
 
@@ -100,9 +102,12 @@ class Table:
             axes = {key: _axis(raw, value, name) for key, value in entry.get("matrix", {}).items()}
             if not all(axes.values()):
                 continue
-            outs = tuple(path for kind in ("outs", "metrics", "plots") for path in _paths(entry.get(kind, [])))
-            pattern = {f"item.{key}": f"{{{key}}}" for key in axes}
-            self.templates.append(Template(name, tuple(axes), tuple(_fill(out, pattern, raw) for out in outs), axes))
+            settings = dict(pair for kind in ("outs", "metrics", "plots") for pair in _paths(entry.get(kind, [])))
+            outs = tuple(settings)
+            wildcards = {f"item.{key}": f"{{{key}}}" for key in axes}
+            patterns = {out: _fill(out, wildcards, raw) for out in outs}
+            kept = frozenset(patterns[out] for out in outs if settings[out].get("persist"))
+            self.templates.append(Template(name, tuple(axes), tuple(patterns.values()), kept, axes))
             for values in itertools.product(*axes.values()):
                 item = dict(zip(axes, values, strict=True))
                 fields = {f"item.{key}": value for key, value in item.items()}
@@ -232,9 +237,10 @@ def cuda_present() -> bool:
     return Path("/dev/nvidiactl").exists() or any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
-def _paths(entries: list[str | dict[str, Any]]) -> Iterator[str]:
+def _paths(entries: list[str | dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each output with its settings."""
     for entry in entries:
-        yield from [entry] if isinstance(entry, str) else entry
+        yield from [(entry, {})] if isinstance(entry, str) else entry.items()
 
 
 def _axis(raw: dict[str, Any], value: Any, where: str) -> tuple[str, ...]:

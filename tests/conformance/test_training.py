@@ -19,13 +19,13 @@ from cgm.methods.base import Method
 CPU = torch.device("cpu")
 
 
-def params(**training_settings: Any) -> Params:
+def params(precision: str = "float32", **training_settings: Any) -> Params:
     methods = {name: {} for name in config.METHODS}
     return parse_params(
         {
             "profile": "test",
             "seeds": [0, 1],
-            "compute": {"device": "cpu"},
+            "compute": {"device": "cpu", "precision": precision},
             "training": {"batch_size": 4, "validations": 2, "log_points": 4, **training_settings},
             "networks": {
                 "unet": {"width": 4, "norm": "instance"},
@@ -126,6 +126,18 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path, smal
     assert outcome.status == "diverged"
     assert "the loss of G is not finite at step" in outcome.reason
     assert outcome.steps < made.total_steps
+
+
+@pytest.mark.parametrize("method", ["gan", "pix2pix", "cyclegan", "perceptual_style"])
+def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: Prepared) -> None:
+    full, half = (trainer(tmp_path / precision, small, method, precision=precision) for precision in ("float32", "bfloat16"))
+    for made in (full, half):
+        assert made.train().status == "ok"
+        assert {value.dtype for value in training.weights(made.method).values()} <= {torch.float32, torch.int64}
+    assert full.history != half.history
+    first, other = (made.history[0] for made in (full, half))
+    for name, value in first.items():
+        assert other[name] == pytest.approx(value, rel=0.1, abs=0.02), name
 
 
 def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None:
