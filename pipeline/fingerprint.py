@@ -131,6 +131,8 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
         chosen = settings.model_dump()
         archive = manifest[EMBEDDED[settings.source].archive]["sha256"] if settings.source in EMBEDDED else None
         source = {"source": settings.source, "path": settings.path, "archive": archive}
+        if settings.path is not None:
+            source["files"] = _folder_state(root / settings.path)
         files[f"fetch/{dataset}.json"] = _entry(code.fingerprint("pipeline.fetch"), source)
         # The budget is left out: another one needs no other data.
         files[f"prepare/{dataset}.json"] = _entry(
@@ -182,6 +184,12 @@ def write(params: Params, root: Path = Path()) -> None:
     for path, text in wanted.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_text(path, text)
+
+
+def _folder_state(folder: Path) -> str:
+    """Of a user's own folder, by name, size and time: whoever adds or replaces a picture gets it fetched again."""
+    files = sorted((path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256("".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in files).encode()).hexdigest()
 
 
 def _entry(code: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """What every stage's command line shares: ``python -m pipeline.<stage> dataset=… method=… seed=…``.
 
-Bad input ends with one line on standard error and exit code 2; a bug keeps its traceback.
+Bad input ends with one line on standard error and exit code 2, Ctrl-C with one and 130; a bug keeps its traceback.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -25,8 +24,9 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:
-        os._exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
 
 
 def _parse(keys: Sequence[str], arguments: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import yaml
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from cgm.config import METHODS, load_params
+from cgm.config import METHODS, load_params, parse_params
 from cgm.errors import UserError
 from pipeline import fingerprint, stages
 from pipeline.fingerprint import Code, read_module
@@ -254,3 +254,17 @@ def test_what_is_no_longer_listed_waits_aside_and_comes_back(tmp_path: Path) -> 
     fingerprint.put_aside(params, tmp_path)
     assert {file: (tmp_path / file).stat().st_mtime_ns for file in files} == times
     assert not [path for path in (tmp_path / fingerprint.UNLISTED).rglob("*") if path.is_file()]
+
+
+def test_a_changed_picture_in_a_users_folder_is_fetched_again(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
+    raw["datasets"] = {"mine": {"source": "folder", "path": str(tmp_path / "mine"), "image_size": 32, "kimg": 0.1}}
+    params = parse_params(raw)
+    picture = tmp_path / "mine/train/A/one.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"first")
+    first = fingerprint.contents(params, ROOT)
+    assert fingerprint.contents(params, ROOT) == first
+    picture.write_bytes(b"another")
+    second = fingerprint.contents(params, ROOT)
+    assert {name for name in first if first[name] != second[name]} == {"fetch/mine.json"}
