@@ -32,7 +32,7 @@ from pipeline.stage import main
 
 STAMP = Path("build/track.json")
 FILES = ("run.json", "history.csv", "metrics.json", "grid.png", "model.safetensors")
-FORMAT = 1
+FORMAT = 2
 """Of what is written to MLflow; a new one rewrites every run."""
 NAME, FINGERPRINT, PARENT = "cgm.name", "cgm.fingerprint", "mlflow.parentRunId"
 BATCH = {"metrics": 1000, "params": 100}
@@ -146,8 +146,8 @@ def _log_run(client: MlflowClient, experiment: str, params: Params, item: Finish
         **{key: str(record[key]) for key in ("status", "supervision", "device", "precision", "data_sha256", "code_sha256")},
         **({"mlflow.note.content": f"Diverged: {record['reason']}"} if record["status"] != "ok" else {}),
     }
-    run_id = _create(client, experiment, str(item.run), tags)
     now = int(time.time() * 1000)
+    run_id = _create(client, experiment, str(item.run), tags, start=now - round(record["seconds"] * 1000))
     last = round(record["kimg"] * 1000)
     metrics = [
         Metric(name, value, now, step)
@@ -164,7 +164,7 @@ def _log_run(client: MlflowClient, experiment: str, params: Params, item: Finish
     for name in ("run.json", "metrics.json", "grid.png", "model.safetensors"):
         client.log_artifact(run_id, str(item.folder / name))
     client.set_tag(run_id, FINGERPRINT, item.fingerprint)
-    client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED")
+    client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end_time=now)
     return run_id
 
 
@@ -187,8 +187,9 @@ def _log_group(client: MlflowClient, experiment: str, params: Params, name: str,
     return run_id
 
 
-def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    run = client.create_run(experiment, tags={NAME: name, **tags}, run_name=name)
+def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str], start: int | None = None) -> str:
+    """``start``: milliseconds since the epoch, chosen so that the duration shown is that of the training."""
+    run = client.create_run(experiment, start_time=start, tags={NAME: name, **tags}, run_name=name)
     return str(run.info.run_id)
 
 
