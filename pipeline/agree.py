@@ -36,11 +36,15 @@ MARK = "build/running"
 def before(table: Table) -> None:
     """Write fingerprints and stamps, then bring the times of outputs into line with DVC's record of their contents."""
     root = table.root
+    if _locked(root):
+        # Its jobs were started with the parameters in the present stamps: new ones would vouch for outputs that they did not make.
+        # Snakemake itself refuses to start now, and says what to do if the lock was left by a kill.
+        return
     moved = _lock_state(root) != _agreed(root).get("lock")
     fingerprint.write(table.params, root)
     for stage in table.stages.values():
         _write_stamp(root, stage)
-    if (root / MARK).exists() and not any((root / ".snakemake/locks").glob("*")):
+    if (root / MARK).exists():
         _record(table, _made_since_mark(table))
         (root / MARK).unlink()
     elif _source_state(table) != _agreed(root).get("source"):
@@ -186,6 +190,11 @@ def _write_stamp(root: Path, stage: Stage) -> None:
     path = root / stage.stamp
     if not path.exists() or read_json(path) != stage.content:
         write_json(path, stage.content)
+
+
+def _locked(root: Path) -> bool:
+    """Whether another Snakemake is at work in this folder, or was killed there."""
+    return any((root / ".snakemake/locks").glob("*"))
 
 
 def _complete(root: Path, stage: Stage) -> bool:
