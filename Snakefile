@@ -1,5 +1,6 @@
 # Rules from dvc.yaml, the one stage table: `snakemake --cores 8 all`. What must re-run is decided by times, after pipeline/agree.py has
 # brought them into line with DVC's record of contents. profiles/default/config.yaml is read by itself.
+import subprocess
 import sys
 
 from snakemake.utils import min_version
@@ -8,7 +9,7 @@ min_version("9.10")
 sys.path.insert(0, workflow.basedir)
 
 from cgm.errors import UserError
-from pipeline import agree, stages
+from pipeline import agree, pages, stages
 
 try:
     table = stages.load_table()
@@ -21,14 +22,15 @@ except UserError as error:
 
 if workflow.nodes is None:  # jobs run on this machine
     workflow.register_resource("slots", table.compute_slots())
-if "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", 1)
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", 1)
 
 
 def flagged(out, template):
-    """With Snakemake's own marks: a folder, an output that its stage renews in place."""
-    out = out if Path(out).suffix else directory(out)
-    return update(out) if out in template.kept else out
+    """With Snakemake's own marks: a folder, an output that its stage renews in place, what `--report` shows."""
+    marked = out if Path(out).suffix else directory(out)
+    marked = update(marked) if out in template.kept else marked
+    return report(marked, **pages.PAGES[out]) if out in pages.PAGES else marked
 
 
 rule all:
@@ -49,6 +51,7 @@ for template in table.templates:
         input: lambda wildcards, stage=stage: [stage(wildcards).stamp, *table.inputs(stage(wildcards))]
         output: [flagged(out, template) for out in template.outs]
         log: template.log
+        conda: "environment.yaml"
         wildcard_constraints: **template.constraints
         params: command=lambda wildcards, stage=stage: stages.with_python(stage(wildcards).command)
         threads: lambda wildcards, stage=stage: table.threads(stage(wildcards))
@@ -57,7 +60,9 @@ for template in table.templates:
             gpu=lambda wildcards, stage=stage: table.gpus(stage(wildcards)),
         priority: lambda wildcards, stage=stage: table.priority(stage(wildcards))
         message: template.message
-        shell: "{params.command} > {log:q} 2>&1"
+        localrule: template.local
+        # exec: a stage ends when Snakemake, its parent, is killed
+        shell: "CGM_ENGINE=snakemake exec {params.command} > {log:q} 2>&1"
 
 
 onstart:
@@ -69,4 +74,5 @@ onsuccess:
 
 
 onerror:
+    subprocess.run([sys.executable, "-m", "pipeline.partial"])
     agree.after(table, touched=workflow.touch)

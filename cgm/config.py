@@ -63,6 +63,8 @@ class Training(Model):
     """Random horizontal flip, equally for x and y."""
     validations: Annotated[int, Field(ge=1)] = 8
     """How many times, evenly over the budget, the validation metrics are measured."""
+    judge: JudgeName = "efficientnet-lite0"
+    """What the validation curve's perceptual distance looks through; not ``evaluation.judge``, which must not train anything anew."""
     log_points: Annotated[int, Field(ge=2)] = 100
     """How many rows of averaged losses the history gets."""
     checkpoint_seconds: Positive = 30.0

@@ -20,8 +20,8 @@ from cgm.config import Evaluation
 from cgm.errors import UserError
 from cgm.files import replacing
 from cgm.metrics import METRICS, conditioning, distribution, diversity, paired, sharpness
-from cgm.metrics.judges import BATCH, LPIPS, LPIPS_JUDGE, Judge, load_judge, load_lpips
-from cgm.networks.fixed import ALEXNET_FILE, FixedNetwork
+from cgm.metrics.judges import LPIPS, LPIPS_JUDGE, Judge, load_judge, load_lpips
+from cgm.networks.fixed import ALEXNET_FILE
 from cgm.seeds import numpy_generator
 
 if TYPE_CHECKING:
@@ -201,21 +201,6 @@ def evaluate_outputs(
         columns["precision"] = inside.astype(np.float64)
     table = pd.DataFrame({"index": np.arange(count), "id": prepared.ids("test", "A"), **columns})
     return result, table
-
-
-def validation_metrics(outputs: np.ndarray, targets: np.ndarray, judge: FixedNetwork) -> dict[str, float]:
-    """The learning curves' metrics (mae, ssim, pd, highfreq_ratio) of uint8 N×H×W×3 outputs; ``judge``: the evaluation's, loaded."""
-    looking = Judge(judge)
-    distances = [
-        paired.pd(looking.embeddings(outputs[start : start + BATCH]), looking.embeddings(targets[start : start + BATCH]))
-        for start in range(0, len(outputs), BATCH)
-    ]
-    return {
-        "mae": float(paired.mae(outputs, targets).mean()),
-        "ssim": float(paired.ssim(outputs, targets).mean()),
-        "pd": float(np.concatenate(distances).mean()),
-        "highfreq_ratio": float(np.median(sharpness.highfreq_ratio(outputs, targets))),
-    }
 
 
 def _look(

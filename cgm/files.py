@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -16,10 +17,14 @@ from typing import Any
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (a file or a folder, same suffix); rename it to ``path`` if the block succeeds.
 
-    If the block raises, the temporary is removed and whatever stood at ``path`` stays.
+    If the block raises, the temporary is removed and whatever stood at ``path`` stays. What a killed process left beside it goes too.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}"):
+        process = left.name.removesuffix(f".tmp{path.suffix}").rpartition(".")[2]
+        if not (process.isdecimal() and _runs(int(process))):
+            remove(left)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     remove(temporary)
     try:
@@ -29,6 +34,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         remove(temporary)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def remove(path: Path) -> None:

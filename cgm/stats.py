@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtr, stdtrit  # Student's distribution and its inverse; scipy.stats takes a second to load
+
 LEVEL = 0.95
 MINUS = "−"
 
@@ -54,9 +56,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         return Difference(mean=mean, half_width=None, p=None, n=n)
     if error == 0:
         return Difference(mean=mean, half_width=0.0, p=1.0 if mean == 0 else 0.0, n=n)
-    from scipy import stats  # here, since it takes a second to load
-
-    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    p = float(2 * stdtr(n - 1, -abs(mean) / error))
     return Difference(mean=mean, half_width=_quantile(level, n - 1) * error, p=p, n=n)
 
 
@@ -122,6 +122,4 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _quantile(level: float, degrees: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + level) / 2, degrees))
+    return float(stdtrit(degrees, (1 + level) / 2))

@@ -25,10 +25,10 @@ from cgm import config, images, seeds
 from cgm.data.batches import Batches
 from cgm.data.prepared import Prepared
 from cgm.errors import UserError
-from cgm.evaluation import validation_metrics
 from cgm.files import replacing
 from cgm.methods import METHODS
 from cgm.methods.base import Method
+from cgm.metrics.validation import validation_metrics
 from cgm.networks.fixed import FixedNetwork, load_fixed
 from cgm.networks.init import initialise, parameter_count
 
@@ -113,7 +113,7 @@ class Trainer:
         )  # fmt: skip
         targets = images.to_float(b[:STYLE_TARGETS], self.device)
         self.method.prepare(targets, self.device, seeds.derive(run.dataset, run.method, run.seed, "method"))
-        self.judge: FixedNetwork = load_fixed(self.params.evaluation.judge, self.device)
+        self.judge: FixedNetwork = load_fixed(training.judge, self.device)
         self.total_steps = math.ceil(self.params.all_datasets[run.dataset].kimg * 1000 / training.batch_size)
         self.step = 0
         self.resumed = 0

@@ -3,25 +3,32 @@
 Snakemake decides by times, DVC by contents (``dvc.lock``). Beside DVC's own inputs each stage has a *stamp*, a file with its command
 and parameters that only Snakemake sees; it is rewritten when they change, and so a changed parameter is a newer input.
 
-:func:`before` runs while the Snakefile is parsed. Where times say that a stage is stale, or where ``dvc.lock`` has moved since the last
-agreement, DVC is asked: a stage that is clean by content gets newer outputs' times, one that is not gets a newer stamp.
+:func:`before` runs while the Snakefile is parsed. Where times say that a stage is stale, where ``dvc.lock`` has moved since the last
+agreement, or where an output is not the file that it was then, DVC is asked: a stage that is clean by content gets newer outputs' times,
+one that is not gets a newer stamp.
 :func:`after` runs when the jobs have ended, well or badly, and records in ``dvc.lock`` the stages that this invocation made. A mark that
 :func:`begin` sets and :func:`after` removes tells the next invocation of one that was killed: it then records in its place.
+Every Snakemake at work here has a file in ``build/engines``; a lock whose owner is gone is seen by them, and removed.
 
 ``Stage.save``, ``Stage.commit`` and ``ProjectFile.dump_stages`` are DVC's own internals (what ``dvc commit`` calls): DVC is pinned.
 """
 
 from __future__ import annotations
 
+import atexit
+import base64
 import hashlib
 import json
 import logging
 import os
+import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from cgm.data import embedded
 from cgm.errors import UserError
@@ -31,15 +38,24 @@ from pipeline.stages import Stage, Table, load_table
 
 AGREED = "build/agreement.json"
 MARK = "build/running"
+ENGINES = "build/engines"
+LOCKS = ".snakemake/locks"
+INCOMPLETE = ".snakemake/incomplete"
 
 
 def before(table: Table) -> None:
     """Write fingerprints and stamps, then bring the times of outputs into line with DVC's record of their contents."""
     root = table.root
-    if _locked(root):
-        # Its jobs were started with the parameters in the present stamps: new ones would vouch for outputs that they did not make.
-        # Snakemake itself refuses to start now, and says what to do if the lock was left by a kill.
-        return
+    others = _register(root)
+    if locks := sorted((root / LOCKS).glob("*")):
+        if others:
+            # Its jobs were started with the parameters in the present stamps: new ones would vouch for outputs that they did not make.
+            # Snakemake itself refuses to start jobs now.
+            print(f"note: Snakemake is at work in this folder already: {'; '.join(others)}", file=sys.stderr)
+            return
+        for lock in locks:
+            lock.unlink()
+        print("note: an earlier Snakemake was killed here and left its lock; removed, and its work goes on", file=sys.stderr)
     moved = _lock_state(root) != _agreed(root).get("lock")
     fingerprint.write(table.params, root)
     for stage in table.stages.values():
@@ -50,27 +66,41 @@ def before(table: Table) -> None:
     elif _source_state(table) != _agreed(root).get("source"):
         _record(table, [])
 
-    stages = [stage for stage in table.in_order() if stage.kind != "fingerprint" and _complete(root, stage)]
-    if stages and (moved or any(_stale(table, stage) for stage in stages)):
-        _settle(table, stages, everything=moved)
-    if moved:
-        _agree(table)
+    stages = [stage for stage in table.in_order() if stage.kind != "fingerprint" and is_complete(table, stage)]
+    known = _agreed(root).get("outs", {})
+    unknown = {stage.name for stage in stages if moved or any(known.get(out) != _identity(root / out) for out in stage.outs)}
+    if unknown or any(_stale(table, stage) for stage in stages):
+        _agree(table, _settle(table, stages, unknown))
 
 
-def _settle(table: Table, stages: Iterable[Stage], *, everything: bool) -> None:
-    """Ask DVC about stages that look stale, or about ``everything``; give the times that its answers demand."""
+def _settle(table: Table, stages: Iterable[Stage], unknown: Container[str]) -> list[Stage]:
+    """Ask DVC about stages that look stale or are ``unknown``; give the times that its answers demand. Returns the clean ones."""
+    clean = []
     with _dvc(table.root) as repo:
         theirs = {stage.name: stage for stage in repo.index.stages}
         for stage in stages:
             stale = _stale(table, stage)  # again: an earlier stage may have got newer times
-            if not (stale or everything):
+            if not (stale or stage.name in unknown):
                 continue
             changed = theirs[stage.name].changed()
+            if not changed:
+                clean.append(stage)
             if stale and not changed:
                 for out in stage.outs:
                     _touch(table.root / out)
             elif changed and not stale:
                 _touch(table.root / stage.stamp)
+    _complete_for_snakemake(table.root, {out for stage in clean for out in stage.outs})
+    return clean
+
+
+def _complete_for_snakemake(root: Path, outs: Container[str]) -> None:
+    """A killed Snakemake has marked what it was making as incomplete; DVC has made these since."""
+    for path in (root / INCOMPLETE).rglob("*"):
+        if path.is_file():  # named by base64 of the output, in pieces where that is long
+            name = "".join(part.removeprefix("@") for part in path.relative_to(root / INCOMPLETE).parts)
+            if base64.urlsafe_b64decode(name).decode(errors="replace") in outs:
+                path.unlink()
 
 
 def check_archives(table: Table) -> None:
@@ -80,7 +110,7 @@ def check_archives(table: Table) -> None:
     """
     for stage in table.stages.values():
         source = table.params.all_datasets[stage.item["dataset"]].source if stage.kind == "fetch" else ""
-        if source in embedded.EMBEDDED and (not _complete(table.root, stage) or _stale(table, stage)):
+        if source in embedded.EMBEDDED and (not is_complete(table, stage) or _stale(table, stage)):
             embedded.verify(source, table.root / fingerprint.MANIFEST.parent)
 
 
@@ -115,7 +145,7 @@ def _made_since_mark(table: Table) -> list[Stage]:
     current = fingerprint.contents(now.params, root)
     made = []
     for stage in table.in_order():
-        if stage.kind == "fingerprint" or not _complete(root, stage) or _stale(table, stage):
+        if stage.kind == "fingerprint" or not is_complete(table, stage) or _stale(table, stage):
             continue
         same = stage.name in now.stages and now.stages[stage.name].content == read_json(root / stage.stamp)
         inputs = [Path(dep).relative_to(fingerprint.FOLDER) for dep in stage.deps if Path(dep).is_relative_to(fingerprint.FOLDER)]
@@ -125,7 +155,7 @@ def _made_since_mark(table: Table) -> list[Stage]:
     return made
 
 
-def _record(table: Table, made: Iterable[Stage]) -> None:
+def _record(table: Table, made: Sequence[Stage]) -> None:
     """Write ``made`` and the fingerprints, which :func:`before` keeps true, into ``dvc.lock`` in one go."""
     names = {"fingerprint", *(stage.name for stage in made)}
     with _dvc(table.root) as repo:
@@ -134,7 +164,7 @@ def _record(table: Table, made: Iterable[Stage]) -> None:
             stage.save()
             stage.commit(relink=False)
         stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
-    _agree(table)
+    _agree(table, made)
 
 
 @contextmanager
@@ -160,11 +190,22 @@ def _dvc(root: Path) -> Iterator[Any]:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None
 
 
-def _agree(table: Table) -> None:
-    write_json(table.root / AGREED, {"lock": _lock_state(table.root), "source": _source_state(table)})
+def _agree(table: Table, stages: Iterable[Stage]) -> None:
+    """Keep what both engines know now; of outputs, those of ``stages`` and those that are still as they were."""
+    root = table.root
+    outs = _agreed(root).get("outs", {})
+    outs.update({out: _identity(root / out) for stage in stages for out in stage.outs})
+    listed = {out: outs[out] for out in table.outputs() if out in outs}
+    write_json(root / AGREED, {"lock": _lock_state(root), "source": _source_state(table), "outs": listed})
 
 
-def _agreed(root: Path) -> dict[str, str]:
+def _identity(path: Path) -> list[int]:
+    """Tells whether a file was written, or a folder replaced, by somebody else."""
+    state = path.stat()
+    return [state.st_mtime_ns, 0 if path.is_dir() else state.st_size]
+
+
+def _agreed(root: Path) -> dict[str, Any]:
     path = root / AGREED
     return read_json(path) if path.exists() else {}
 
@@ -192,13 +233,40 @@ def _write_stamp(root: Path, stage: Stage) -> None:
         write_json(path, stage.content)
 
 
-def _locked(root: Path) -> bool:
-    """Whether another Snakemake is at work in this folder, or was killed there."""
-    return any((root / ".snakemake/locks").glob("*"))
+def _register(root: Path) -> list[str]:
+    """Note that this process works here until it ends. Returns the others that do; those on this machine that are gone are forgotten."""
+    host, folder = socket.gethostname(), root / ENGINES
+    others = []
+    for path in sorted(folder.glob("*.json")):
+        owner = read_json(path)
+        if owner["host"] == host and owner["pid"] == os.getpid():
+            continue
+        if owner["host"] == host and not _alive(owner):
+            path.unlink(missing_ok=True)
+        elif owner["host"] == host:
+            others.append(f"process {owner['pid']}")
+        else:
+            others.append(f"process {owner['pid']} on {owner['host']} (if it is gone, remove {path})")
+    own = folder / f"{host}-{os.getpid()}.json"
+    write_json(own, {"host": host, "pid": os.getpid(), "started": psutil.Process().create_time()})
+    atexit.register(own.unlink, missing_ok=True)
+    return others
 
 
-def _complete(root: Path, stage: Stage) -> bool:
-    return all((root / out).exists() for out in stage.outs)
+def _alive(owner: dict[str, Any]) -> bool:
+    try:
+        return bool(psutil.Process(owner["pid"]).create_time() == owner["started"])
+    except psutil.NoSuchProcess:
+        return False
+
+
+def is_complete(table: Table, stage: Stage) -> bool:
+    return all((table.root / out).exists() for out in stage.outs)
+
+
+def is_fresh(table: Table, stage: Stage) -> bool:
+    """Whether the outputs are there and newer than every input."""
+    return is_complete(table, stage) and not _stale(table, stage)
 
 
 def _stale(table: Table, stage: Stage) -> bool:
@@ -216,3 +284,11 @@ def _time(path: Path) -> float:
 
 def _touch(path: Path) -> None:
     (path / ".snakemake_timestamp" if path.is_dir() else path).touch()
+
+
+if __name__ == "__main__":  # `make repro` begins with it: DVC itself would make again what a killed Snakemake had finished
+    try:
+        before(load_table())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,15 +1,31 @@
 """What every stage's command line shares: ``python -m pipeline.<stage> dataset=… method=… seed=…``.
 
-Bad input ends with one line on standard error and exit code 2, Ctrl-C with one and 130; a bug keeps its traceback.
+Bad input ends with one line on standard error and exit code 2, Ctrl-C with one and 130, a request to stop with one and 143; a bug keeps
+its traceback. A stage that an engine started ends when the engine is killed: otherwise the engine's next call would start it twice.
+What a stage that ended well took is kept in ``build/timings``, which neither engine looks at (Snakemake's ``benchmark:`` would make DVC's
+outputs look stale).
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cgm.config import Params, load_params
 from cgm.errors import UserError
+from cgm.files import write_json
+
+INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
+TIMINGS = Path("build/timings")
+ENGINE = ("CGM_ENGINE", "DVC_STAGE")
+"""Environment variables of a job: the Snakefile sets the first, DVC the second."""
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[str] | None = None) -> None:
@@ -20,13 +36,52 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
     try:
         values = _parse(keys, sys.argv[1:] if argv is None else argv)
         params = load_params()
-        stage(params, **_check(params, values))
+        checked = _check(params, values)
+        _end_when_told()
+        started = time.monotonic()
+        stage(params, **checked)
+        if argv is None:
+            _note(Path(sys.argv[0]).stem, values, time.monotonic() - started)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
+
+
+def _end_when_told() -> None:
+    """SIGTERM unwinds, so that no half-written file stays behind; and so does the end of the engine that started this process."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(number: int, frame: object) -> None:
+        print(INTERRUPTED, file=sys.stderr)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    if any(name in os.environ for name in ENGINE):
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _note(name: str, values: dict[str, str], seconds: float) -> None:
+    """``seconds``: of the stage's own work; CPU seconds and memory are the whole process's, imports and worker processes included."""
+    own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    write_json(
+        TIMINGS.joinpath(name, *values.values()).with_suffix(".json"),
+        {
+            "seconds": round(seconds, 3),
+            "cpu_seconds": round(own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime, 3),
+            "peak_memory_bytes": max(own.ru_maxrss, workers.ru_maxrss) * unit,
+        },
+    )
 
 
 def _parse(keys: Sequence[str], arguments: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,8 @@ from cgm.errors import UserError
 INTERPOLATION = re.compile(r"\$\{([^}]+)\}")
 COMPUTING = ("reference", "train", "translate", "evaluate")
 """Stages that run torch."""
+LOCAL = ("fetch", "track", "report")
+"""Stages that need what a compute node often lacks: the network, or MLflow's store; the report takes seconds."""
 RELATIVE_COST = {"cyclegan": 8, "unpaired_gan": 4, "perceptual": 3, "perceptual_style": 3}
 """Seconds of a step beside a regression's, roughly: only the order in which trainings start depends on it."""
 FIRST, LAST = 10**9, 0
@@ -82,6 +84,11 @@ class Template:
     @property
     def message(self) -> str:
         return " ".join([self.name, *(f"{{wildcards.{key}}}" for key in self.keys)])
+
+    @property
+    def local(self) -> bool:
+        """Whether Snakemake runs it where it was started, also on a cluster."""
+        return self.name.removesuffix("-unpaired") in LOCAL
 
     @property
     def constraints(self) -> dict[str, str]:
@@ -160,6 +167,10 @@ class Table:
     def outputs(self) -> list[str]:
         return list(self._makers)
 
+    def log(self, stage: Stage) -> str:
+        """Where Snakemake puts what the stage prints."""
+        return next(template for template in self.templates if template.name == stage.template).log.format(**stage.item)
+
     def threads(self, stage: Stage) -> int:
         """Threads that a job of this stage keeps busy: all cores for ``prepare``, which works in processes."""
         if stage.kind == "prepare":
@@ -177,7 +188,9 @@ class Table:
         return max(1, cores() // self.params.compute.threads)
 
     def gpus(self, stage: Stage) -> int:
-        return int(stage.kind in COMPUTING and self.params.compute.device != "cpu" and cuda_present())
+        """``cuda`` asks for one wherever the job is going to run, ``auto`` looks at this machine."""
+        device = self.params.compute.device
+        return int(stage.kind in COMPUTING and (device == "cuda" or (device == "auto" and cuda_present())))
 
     def priority(self, stage: Stage) -> int:
         """Data first, then trainings, the longest first so that the tail is short, then the rest."""

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+# Read when mlflow is imported. Its own 7 retries take four minutes to say that no server is there.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, ViewType
@@ -94,8 +96,9 @@ def reconcile(params: Params, finished: Sequence[Finished], root: Path = Path())
             if client.get_run(run_id).data.tags.get(PARENT) != parent[0]:
                 client.set_tag(run_id, PARENT, parent[0])
             kept.add(run_id)
-        # Last, so that an interrupted call is seen and made good by the next one.
-        client.set_tag(parent[0], FINGERPRINT, fingerprint)
+        if held.get(name, ("", ""))[1] != fingerprint:
+            # Last, so that an interrupted call is seen and made good by the next one.
+            client.set_tag(parent[0], FINGERPRINT, fingerprint)
     for run_id in _all_runs(client, experiment).keys() - kept:
         client.delete_run(run_id)
 

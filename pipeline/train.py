@@ -28,7 +28,6 @@ def resolved(params: Params, run: Run) -> dict[str, object]:
         "networks": params.networks.model_dump(),
         "dataset": params.all_datasets[run.dataset].model_dump(),
         "method": params.method(run.dataset, run.method).model_dump(),
-        "judge": params.evaluation.judge,
     }
 
 

@@ -10,7 +10,7 @@ from cgm import stats
 from cgm.metrics import METRICS
 from cgm.report import facts, labels
 from cgm.report.ranking import ALPHA, FEWEST, Ranking, rank
-from cgm.report.results import DatasetResult, Results, RunResult
+from cgm.report.results import BROKEN, STATUSES, DatasetResult, Results, RunResult
 from cgm.report.tables import Cell, Column, Row, Table
 
 KIN = "†"
@@ -115,7 +115,7 @@ def stability_table(results: Results, dataset: DatasetResult) -> Table:
     metrics = ("kid", "pd")
     columns = (
         Column(key="method", title="Method", numeric=False),
-        *(Column(key=status, title=title, group="Seeds", places=0) for status, title in _STATUSES.items()),
+        *(Column(key=status, title=status, group="Seeds", places=0) for status in STATUSES),
         *(
             Column(
                 key=f"{metric}_variation",
@@ -152,9 +152,6 @@ def stamp(results: Results) -> str:
     return labels.SMOKE if results.params.profile == "smoke" else ""
 
 
-_STATUSES = {"ok": "ok", "diverged": "diverged", "missing": "missing"}
-
-
 def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], rankings: dict[str, Ranking | None]) -> Row:
     runs = dataset.runs[method]
     title = labels.method_title(method, dataset.methods[method])
@@ -171,7 +168,7 @@ def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], r
 
 def _why(runs: list[RunResult]) -> str:
     counts = facts.run_counts(runs)
-    return f" ({', '.join(f'{counts[status]} {status}' for status in ('diverged', 'missing') if counts[status])})"
+    return f" ({', '.join(f'{counts[status]} {status}' for status in BROKEN if counts[status])})"
 
 
 def _main_footnotes(

@@ -63,7 +63,7 @@ Draw = Callable[[Figure, Theme], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure of the report. ``files``: suffix → bytes as written to ``reports/figures/``; ``dark``: the SVG for dark pages."""
+    """A figure of the report. ``files``: suffix → bytes; ``dark``: the SVG for dark pages."""
 
     name: str
     title: str
@@ -75,24 +75,34 @@ class Picture:
     width: int = 0
     """Pixels at which a PNG is sharp; 0: an SVG, which is always."""
 
+    @property
+    def folder(self) -> str:
+        """Below ``reports/``. Sheets of images have their own, which DVC shows whole."""
+        return "figures" if "svg" in self.files else "pictures"
+
 
 def plot(draw: Draw, size: tuple[float, float], smoke: bool) -> tuple[dict[str, bytes], bytes]:
     """``size`` in inches. Returns SVG and PNG in the light theme, and the SVG in the dark one."""
-    files = {"svg": _render(draw, LIGHT, size, "svg", smoke), "png": _render(draw, LIGHT, size, "png", smoke)}
-    return files, _render(draw, DARK, size, "svg", smoke)
+    return _render(draw, LIGHT, size, smoke, "svg", "png"), _render(draw, DARK, size, smoke, "svg")["svg"]
 
 
-def _render(draw: Draw, theme: Theme, size: tuple[float, float], suffix: str, smoke: bool) -> bytes:
+def _render(draw: Draw, theme: Theme, size: tuple[float, float], smoke: bool, *suffixes: str) -> dict[str, bytes]:
     with _settings(theme):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         if smoke:
             figure.suptitle(SMOKE, color=theme.alert, fontsize=9, fontweight="bold")
         draw(figure, theme)
-        file = io.BytesIO()
-        # neither date nor version of matplotlib: a re-render is byte-identical
-        metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
-        figure.savefig(file, format=suffix, dpi=PNG_DPI, metadata=metadata)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # once: it is most of the time that a figure takes
+        return {suffix: _saved(figure, suffix) for suffix in suffixes}
+
+
+def _saved(figure: Figure, suffix: str) -> bytes:
+    """Neither date nor version of matplotlib: a re-render is byte-identical."""
+    file = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
+    figure.savefig(file, format=suffix, dpi=PNG_DPI, metadata=metadata)
     return _PATH.sub(_round, file.getvalue()) if suffix == "svg" else file.getvalue()
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from cgm import config
 from cgm.report import labels
-from cgm.report.results import DatasetResult, Results, RunResult
+from cgm.report.results import BROKEN, STATUSES, DatasetResult, Results, RunResult
 
 LEARNING = ("batch_size", "learning_rate", "beta1", "beta2", "constant_fraction", "jitter", "flip")
 """Settings of ``training`` that act on the result; the others say when to log and to save."""
@@ -20,13 +20,13 @@ def distinct(records: list[dict[str, Any]], key: str) -> list[str]:
 
 
 def run_counts(runs: list[RunResult]) -> dict[str, int]:
-    return {status: sum(run.status == status for run in runs) for status in ("ok", "diverged", "missing")}
+    return {status: sum(run.status == status for run in runs) for status in STATUSES}
 
 
 def runs_sentence(runs: list[RunResult]) -> str:
     """``35 of 36 runs ok, 1 diverged``."""
     counts = run_counts(runs)
-    rest = [f"{counts[status]} {status}" for status in ("diverged", "missing") if counts[status]]
+    rest = [f"{counts[status]} {status}" for status in BROKEN if counts[status]]
     return ", ".join([f"{counts['ok']} of {labels.plural(len(runs), 'run')} ok", *rest])
 
 
@@ -92,7 +92,7 @@ def broken_runs(dataset: DatasetResult) -> list[str]:
     sentences = []
     for method, runs in dataset.runs.items():
         title = labels.method_title(method, dataset.methods[method])
-        for status in ("diverged", "missing"):
+        for status in BROKEN:
             seeds = [str(run.seed) for run in runs if run.status == status]
             reasons = sorted({run.reason for run in runs if run.status == status and run.reason})
             if seeds:

@@ -1,6 +1,7 @@
 """What the stages left on disk, read once: the report's only input.
 
-A run that wasn't made is ``missing``, one whose training broke off is ``diverged``; both keep their place and have no values.
+A run that wasn't made is ``missing``, one whose stage ended with an error ``failed``, one whose training broke off ``diverged``; all three
+keep their place and have no values.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,9 @@ from cgm.data.prepared import Prepared, open_prepared
 from cgm.errors import UserError
 from cgm.metrics import METRICS
 
-Status = Literal["ok", "diverged", "missing"]
+Status = Literal["ok", "diverged", "failed", "missing"]
+BROKEN: tuple[Status, ...] = ("diverged", "failed", "missing")
+STATUSES: tuple[Status, ...] = ("ok", *BROKEN)
 NOT_MEASURED = "not_measured"
 """Status of a value that doesn't exist though the run is ok (``notes`` of its metrics.json says why)."""
 COLUMNS = ("dataset", "method", "seed", "metric", "judge", "value", "n_real", "n_fake", "status")
@@ -38,6 +41,8 @@ class RunResult:
     status: Status
     record: dict[str, Any]
     scores: dict[str, Any]
+    failure: str = ""
+    """Where to read why a stage of the run failed."""
 
     @property
     def seed(self) -> int:
@@ -50,6 +55,8 @@ class RunResult:
     @property
     def reason(self) -> str:
         """Why there are no values; empty where there are."""
+        if self.failure:
+            return self.failure
         if self.status == "missing":
             return "not trained" if not self.record else "not evaluated"
         return str(self.record.get("reason", ""))
@@ -63,7 +70,7 @@ class RunResult:
     def history(self) -> History:
         """history.csv by column; empty where there is none."""
         path = self.folder / "history.csv"
-        if self.status == "missing" or not path.is_file():
+        if self.status in ("failed", "missing") or not path.is_file():
             return {}
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -149,15 +156,19 @@ class Results:
         return {name: method for dataset in self.datasets for name, method in dataset.methods.items()}
 
 
-def collect(params: Params, root: str | Path = ".") -> Results:
+def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Results:
     """Read ``data/prepared``, ``data/reference`` and ``results`` below ``root`` for every planned run.
+
+    ``without``: runs whose files, if there are any, belong to another experiment, each with its log if it failed in this one.
 
     Raises :class:`UserError`, naming the file, for one that can't be read; a file that isn't there is no error.
     """
-    root = Path(root)
+    root, without = Path(root), without or {}
     runs: dict[tuple[str, str], list[RunResult]] = {}
     for run in params.runs():
-        runs.setdefault((run.dataset, run.method), []).append(_read_run(run, root / "results" / run.dataset / run.method / str(run.seed)))
+        folder = root / "results" / run.dataset / run.method / str(run.seed)
+        result = _left_out(run, folder, without[str(run)]) if str(run) in without else _read_run(run, folder)
+        runs.setdefault((run.dataset, run.method), []).append(result)
     datasets = []
     for name, settings in params.all_datasets.items():
         methods = params.methods if params.is_paired(name) else params.unpaired.methods
@@ -218,6 +229,12 @@ def _rows(dataset: DatasetResult) -> Iterator[dict[str, Any]]:
     for row in dataset.reference:
         counted = row["value"] is not None
         yield {**row, "status": row["status"] if counted else NOT_MEASURED}
+
+
+def _left_out(run: Run, folder: Path, log: str) -> RunResult:
+    return RunResult(
+        run=run, folder=folder, status="failed" if log else "missing", record={}, scores={}, failure=f"see {log}" if log else ""
+    )
 
 
 def _read_run(run: Run, folder: Path) -> RunResult:

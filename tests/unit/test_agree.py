@@ -1,28 +1,77 @@
-"""What the agreement of the engines leaves alone; what it does is tested with the real engines in tests/workflow."""
+"""Who may touch what while engines are at work or were killed; the agreement itself is tested with the real engines in tests/workflow."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
+from cgm.files import read_json, write_json
 from pipeline import agree
 from pipeline.stages import load_table
 
 ROOT = Path(__file__).parents[2]
+STAMP = "build/stamps/train@openmoji-mae-0.json"
 
 
-def test_nothing_is_touched_while_another_snakemake_is_at_work(tmp_path: Path) -> None:
-    """Parameters edited while jobs run, and a second engine started: its stamps must not vouch for what the first one still makes."""
+@pytest.fixture
+def locked(tmp_path: Path) -> Path:
+    """A project that Snakemake has locked, with jobs under way."""
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
+    for name in (".dvc/config", "data/embedded/manifest.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for folder in ("cgm", "pipeline"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     lock = tmp_path / ".snakemake/locks/0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text("results/openmoji/mae/0/model.safetensors\n")
-    stamp = tmp_path / "build/stamps/train@openmoji-mae-0.json"
-    stamp.parent.mkdir(parents=True)
-    stamp.write_text("{}")
-    agree.begin(load_table(tmp_path))
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    agree.before(load_table(tmp_path))
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
-    assert stamp.read_text() == "{}"
+    write_json(tmp_path / STAMP, {})
+    return tmp_path
+
+
+def at_work(root: Path, pid: int, started: float, host: str = "") -> None:
+    write_json(root / agree.ENGINES / f"{pid}.json", {"host": host or socket.gethostname(), "pid": pid, "started": started})
+
+
+def test_nothing_is_touched_while_another_snakemake_is_at_work(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Parameters edited while jobs run, and a second engine started: its stamps must not vouch for what the first one still makes."""
+    parent = psutil.Process(os.getppid())
+    at_work(locked, parent.pid, parent.create_time())
+    before = {path: path.stat().st_mtime_ns for path in locked.rglob("*") if path.is_file()}
+    agree.before(load_table(locked))
+    after = {path: path.stat().st_mtime_ns for path in locked.rglob("*") if path.is_file()}
+    assert set(after) - set(before) == {locked / agree.ENGINES / f"{socket.gethostname()}-{os.getpid()}.json"}
+    assert before.items() <= after.items()
+    assert read_json(locked / STAMP) == {}
+    assert f"at work in this folder already: process {parent.pid}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["", "another.host"])
+def test_a_lock_without_an_owner_is_removed(locked: Path, host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process of this machine that is gone, its number perhaps given to another; what runs elsewhere cannot be seen from here."""
+    at_work(locked, os.getppid(), 1.0, host)
+    agree.before(load_table(locked))
+    said = capsys.readouterr().err
+    if host:
+        assert f"on another.host (if it is gone, remove {locked / agree.ENGINES}" in said
+        assert list((locked / agree.LOCKS).iterdir())
+    else:
+        assert "an earlier Snakemake was killed here and left its lock; removed" in said
+        assert not list((locked / agree.LOCKS).iterdir())
+        assert read_json(locked / STAMP) != {}
+
+
+def test_an_engine_is_forgotten_when_it_ends(locked: Path) -> None:
+    code = "import os; from pipeline import agree, stages; agree.before(stages.load_table()); print(*os.listdir(agree.ENGINES))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=locked, capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+    assert not list((locked / agree.ENGINES).iterdir())

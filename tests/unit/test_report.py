@@ -107,7 +107,7 @@ def test_broken_runs_keep_their_rows(files: dict[str, bytes]) -> None:
     assert "2/3 (1 missing)" in table
     assert "Pix2Pix: 1 seed diverged, 1 (loss D/fake is not finite at step 3); left out of the means." in table
     stability = {row["id"]: row for row in read(files, "tables/stability-icons_a.csv")}
-    assert [stability["pix2pix"][key] for key in ("ok", "diverged", "missing")] == ["2.0", "1.0", "0.0"]
+    assert [stability["pix2pix"][key] for key in ("ok", "diverged", "failed", "missing")] == ["2.0", "1.0", "0.0", "0.0"]
 
 
 def test_what_an_ok_run_lacks_is_not_measured(files: dict[str, bytes]) -> None:
@@ -139,7 +139,9 @@ def raw(params: Params) -> dict[str, object]:
 def test_manifest_lists_every_file(files: dict[str, bytes]) -> None:
     listed = json.loads(files["manifest.json"])["sha256"]
     assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "manifest.json"}
-    for name in ("index.html", "tables/cost-style.tex", "figures/plane-icons_a.svg", "figures/plane-icons_a.csv", "figures/grid-style.png"):
+    for name in ("index.html", "tables/cost-style.tex", "figures/plane-icons_a.svg", "figures/plane-icons_a.csv"):
+        assert name in listed
+    for name in ("pictures/grid-style.png", "metrics/style/cyclegan.json", "curves.csv"):
         assert name in listed
 
 
@@ -182,11 +184,21 @@ def test_one_seed_has_no_interval_and_smoke_is_stamped(tmp_path: Path) -> None:
             assert SMOKE in content.decode(), name
 
 
+def test_runs_that_failed_are_marked_and_their_old_files_not_read(params: Params, tree: Path) -> None:
+    """A change made a stage fail: what the run left before the change is still there, and is not of this experiment."""
+    files = build(params, tree, without={"icons_a/mae/0": "build/logs/translate/icons_a/mae/0.log", "icons_a/mae/1": ""})
+    rows = [row for row in read(files, "results.csv") if (row["dataset"], row["method"]) == ("icons_a", "mae")]
+    assert {(row["seed"], row["status"], bool(row["value"])) for row in rows} >= {("0", "failed", False), ("1", "missing", False)}
+    table = files["tables/main-icons_a.md"].decode()
+    assert "(1 failed, 2 missing)" in table
+    assert "1 seed failed, 0 (see build/logs/translate/icons_a/mae/0.log); left out of the means." in table
+
+
 def test_nothing_but_a_plan(tmp_path: Path) -> None:
     params = make_params([0, 1])
     files = build(params, tmp_path)
     assert {row["status"] for row in read(files, "results.csv")} == {"missing"}
-    assert not any(name.startswith("figures/") for name in files)
+    assert not any(name.startswith(("figures/", "pictures/")) for name in files)
     assert "0 of 8 runs ok, 8 missing" in files["index.html"].decode()
 
 

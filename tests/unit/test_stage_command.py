@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +15,8 @@ import pytest
 
 from cgm.config import Params
 from cgm.errors import UserError
-from pipeline.stage import main
+from cgm.files import read_json, write_text
+from pipeline.stage import ENGINE, INTERRUPTED, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +71,61 @@ def test_a_users_error_and_an_interrupt_have_no_traceback(capsys: pytest.Capture
             main(stage, (), [])
         assert caught.value.code == code
         assert capsys.readouterr().err.startswith(line)
+
+
+STUB = """
+import sys, time
+from pathlib import Path
+from cgm.files import replacing
+from pipeline.stage import main
+
+def stage(params):
+    with replacing("half/made.txt") as temporary:
+        temporary.write_text("half")
+        Path("ready").touch()
+        time.sleep(60)
+
+main(stage)
+"""
+
+
+@pytest.mark.parametrize("variable", ENGINE)
+def test_a_stage_ends_with_its_engine(tmp_path: Path, variable: str) -> None:
+    """The engine is killed; its stage notices, unwinds and leaves nothing half-made."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    code = f"import os, subprocess, sys; os.environ[{variable!r}] = 'x'; subprocess.run([sys.executable, '-c', {STUB!r}])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    engine = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for((tmp_path / "ready").exists)
+    assert list((tmp_path / "half").iterdir())
+    engine.kill()
+    assert engine.stderr is not None
+    assert engine.stderr.read().strip() == INTERRUPTED  # its end: the stage has closed it too
+    assert not list((tmp_path / "half").iterdir())
+
+
+def test_what_a_killed_stage_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine, gone, other = (tmp_path / f".made.{pid}.tmp.txt" for pid in (os.getppid(), ended.pid, "x"))
+    for path in (mine, gone, other):
+        path.touch()
+    write_text(tmp_path / "made.txt", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "made.txt"])
+
+
+def test_a_stage_notes_what_it_took(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "note.py").write_text("from pipeline.stage import main\nmain(lambda params, dataset: None, ['dataset'])\n")
+    subprocess.run([sys.executable, "note.py", "dataset=openmoji"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    noted = read_json(tmp_path / "build/timings/note/openmoji.json")
+    assert set(noted) == {"seconds", "cpu_seconds", "peak_memory_bytes"}
+    assert noted["cpu_seconds"] > 0
+    assert noted["peak_memory_bytes"] > 2**20
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -4,100 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
+from project import Outcome, Project
 
-from cgm.config import Yaml, load_params
+from cgm.config import load_params
 from cgm.files import read_json
 from pipeline.stages import load_table
 
-ROOT = Path(__file__).parents[2]
-JOB = re.compile(r"^Job (\d+): (\w[\w-]*)(.*)$")
-FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 LAMBDA = "methods.pix2pix.l1_weight"
-COMPUTING = ("reference", "train", "translate", "evaluate")
-
-
-@dataclass
-class Outcome:
-    """What a command printed, and the jobs that Snakemake ran for it."""
-
-    code: int
-    output: str
-    started: list[str] = field(default_factory=list)
-    most_at_once: int = 0
-    """Computing jobs between their start and their end."""
-
-
-class Project:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, text=True
-        ).stdout.split("\0")
-        for name in filter(None, listed):
-            if (ROOT / name).is_file() and not name.startswith("reports/"):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        shutil.copy(folder / "profiles/smoke.yaml", self.params)
-        (folder / "dvc.lock").unlink(missing_ok=True)
-        self.run("git", "init", "--quiet")
-
-    @property
-    def params(self) -> Path:
-        return self.folder / "params.yaml"
-
-    @property
-    def results(self) -> bytes:
-        return (self.folder / "reports/results.csv").read_bytes()
-
-    def run(self, *command: str) -> Outcome:
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        # Hundreds of jobs import the same modules; nothing here shall time the compiler.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        return self._read(done.returncode, done.stdout)
-
-    def snakemake(self, *arguments: str, cores: int = 2) -> Outcome:
-        return self.run(sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, "--", "all")
-
-    def dvc(self, *arguments: str) -> Outcome:
-        return self.run(sys.executable, "-m", "dvc", *arguments)
-
-    def edit(self, key: str, value: object) -> None:
-        """Set one value of params.yaml, by its dotted name."""
-        raw = yaml.load(self.params.read_text(), Yaml)
-        *parents, last = key.split(".")
-        place = raw
-        for parent in parents:
-            place = place[parent]
-        place[last] = value
-        self.params.write_text(yaml.safe_dump(raw, sort_keys=False))
-
-    @staticmethod
-    def _read(code: int, output: str) -> Outcome:
-        outcome = Outcome(code, output)
-        running: set[str] = set()
-        for line in output.splitlines():
-            if job := JOB.match(line):
-                outcome.started.append(job[2].removesuffix("-unpaired") + job[3])
-                if job[2].removesuffix("-unpaired") in COMPUTING:
-                    running.add(job[1])
-                    outcome.most_at_once = max(outcome.most_at_once, len(running))
-            elif done := FINISHED.match(line):
-                running.discard(done[1])
-        return outcome
 
 
 def the_error(outcome: Outcome) -> str:
@@ -231,25 +149,6 @@ def test_one_parameter_reruns_its_own_runs_only(project: Project, first: Outcome
     assert all(row.startswith("openmoji,pix2pix,") for row in changed)
 
 
-def test_dvc_goes_back_and_snakemake_agrees(project: Project, first: Outcome) -> None:
-    lock = project.folder / "dvc.lock"
-    old = lock.read_bytes()
-    project.edit(LAMBDA, 100.0)
-    assert project.dvc("repro").code == 0
-    assert "up to date" in project.dvc("status").output
-    again = project.snakemake()
-    assert "Nothing to be done" in again.output, again.output[-4000:]
-
-    # The other experiment's parameters and lock come back without its files, as with `git checkout` alone: every time looks right.
-    new = lock.read_bytes()
-    lock.write_bytes(old)
-    project.edit(LAMBDA, 1.0)
-    assert "train openmoji pix2pix 0" in project.snakemake("--dry-run").started
-    lock.write_bytes(new)
-    project.edit(LAMBDA, 100.0)
-    assert "Nothing to be done" in project.snakemake("--dry-run").output
-
-
 def test_a_lost_run_is_made_again_bit_for_bit(project: Project, first: Outcome) -> None:
     before = project.results
     shutil.rmtree(project.folder / "results/openmoji/pix2pix/1")
@@ -257,27 +156,6 @@ def test_a_lost_run_is_made_again_bit_for_bit(project: Project, first: Outcome) 
     assert outcome.code == 0, outcome.output[-4000:]
     assert sum(name.startswith("train") for name in outcome.started) == 1
     assert project.results == before
-
-
-def test_a_failing_run_takes_no_other_down(project: Project, first: Outcome) -> None:
-    """A training that cannot remove its checkpoint fails; the rest of what a change touches is done, and its log is named and shown."""
-    project.edit(LAMBDA, 2.0)
-    in_the_way = project.folder / "build/checkpoints/openmoji/pix2pix/0/state.pt"
-    in_the_way.mkdir(parents=True)
-    outcome = project.snakemake()
-    assert outcome.code != 0
-    assert "build/logs/train/openmoji/pix2pix/0.log" in outcome.output
-    assert "IsADirectoryError" in outcome.output
-    assert not (project.folder / "results/openmoji/pix2pix/0/model.safetensors").exists()
-    assert "evaluate openmoji pix2pix 1" in outcome.started
-    assert (project.folder / "results/openmoji/pix2pix/1/metrics.json").exists()
-    assert (project.folder / "reports/results.csv").exists()
-
-    in_the_way.rmdir()
-    resumed = project.snakemake()
-    assert resumed.code == 0, resumed.output[-4000:]
-    assert not [name for name in resumed.started if name.endswith("pix2pix 1")]
-    assert "up to date" in project.dvc("status").output
 
 
 def test_a_corrupted_archive_stops_everything_before_it_starts(tmp_path: Path) -> None:
