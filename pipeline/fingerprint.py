@@ -15,6 +15,7 @@ import ast
 import hashlib
 import io
 import json
+import os
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ FOLDER = Path("build/inputs")
 UNLISTED = Path("build/unlisted")
 MANIFEST = Path("data/embedded/manifest.json")
 REGISTRY = "cgm.methods"
+DVC_STAGE = "DVC_STAGE"
+"""Environment variable that DVC gives the commands it runs."""
+SERIAL = "dvc repro runs one stage at a time; `snakemake --cores 8 all` runs the same stages side by side, and DVC finds them done"
 NOT_IN_RESULTS = ("cgm.config", "cgm.errors", "pipeline.stage")
 """Settings count by value (see above); messages and the command line change no result."""
 
@@ -207,4 +211,6 @@ def _module_name(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    if DVC_STAGE in os.environ:
+        print(SERIAL)
     main(write)
