@@ -1,9 +1,10 @@
-"""The report's tables: main, cost and stability of each dataset."""
+"""The report's tables: main, further metrics, cost and stability of each dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from statistics import median
+from dataclasses import replace
+from statistics import fmean, median
 from typing import Any
 
 from cgm import stats
@@ -14,15 +15,62 @@ from cgm.report.results import BROKEN, STATUSES, DatasetResult, Results, RunResu
 from cgm.report.tables import Cell, Column, Row, Table
 
 KIN = "†"
+SAMPLED = "kid"
+"""The metric whose interval over images each evaluation measures."""
 
 
 def all_tables(results: Results) -> list[Table]:
-    return [make(results, dataset) for dataset in results.datasets for make in (main_table, cost_table, stability_table)]
+    makers = (main_table, further_table, cost_table, stability_table)
+    return [make(results, dataset) for dataset in results.datasets for make in makers]
 
 
 def main_table(results: Results, dataset: DatasetResult) -> Table:
+    """The metrics that the answer is read from; LPIPS only where a run or baseline has it."""
+    metrics = tuple(metric for metric in labels.MAIN_METRICS if metric != "lpips" or _present(dataset, metric))
+    return _scores_table(results, dataset, "main", "main results", metrics)
+
+
+def further_table(results: Results, dataset: DatasetResult) -> Table:
+    """Every other metric that has a value, and how much of KID hangs on which images were drawn."""
+    metrics = tuple(metric for metric in METRICS if metric not in labels.MAIN_METRICS and _present(dataset, metric))
+    table = _scores_table(results, dataset, "further", "further metrics", metrics)
+    found = {method: [error for run in runs if (error := _sampling_error(run)) is not None] for method, runs in dataset.runs.items()}
+    errors = {method: fmean(values) for method, values in found.items() if values}
+    if not errors:
+        return table
+    column = Column(
+        key=f"{SAMPLED}_images",
+        title=f"± of {labels.metric_title(SAMPLED, dataset.judge_of(SAMPLED))}",
+        group="Sampling error",
+        detail=labels.SCALED,
+        scale=labels.SCALES[SAMPLED],
+        places=1,
+    )
+    return replace(
+        table,
+        columns=(*table.columns, column),
+        rows=tuple(replace(row, cells=(*row.cells, _number(errors.get(row.key)))) for row in table.rows),
+        footnotes=(
+            *table.footnotes,
+            f"{column.title}: half the width of the 95% interval over images (test outputs and train targets reweighted, distinct pairs "
+            "only), mean over seeds: what another draw of images would change, beside what another seed does.",
+        ),
+    )
+
+
+def _present(dataset: DatasetResult, metric: str) -> bool:
+    """Whether any run or baseline has a value."""
+    runs = any(metric in run.values for run in dataset.all_runs)
+    return runs or any(dataset.reference_values(name, metric) for name in dataset.reference_methods)
+
+
+def _sampling_error(run: RunResult) -> float | None:
+    interval = run.scores.get("intervals", {}).get(SAMPLED) if run.ok else None
+    return None if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _scores_table(results: Results, dataset: DatasetResult, name: str, title: str, metrics: tuple[str, ...]) -> Table:
     """Methods, then baselines, then the floor; every metric as mean ± half-width of its 95% t-interval over seeds."""
-    metrics = main_metrics(dataset)
     rankings = {metric: rank(dataset, metric) for metric in metrics}
     columns = [
         Column(key="method", title="Method", numeric=False),
@@ -45,29 +93,19 @@ def main_table(results: Results, dataset: DatasetResult) -> Table:
     rows = [_method_row(dataset, method, metrics, rankings) for method in dataset.methods]
     names = dataset.reference_methods
     baselines, floors = [name for name in names if not name.startswith("floor:")], [name for name in names if name.startswith("floor:")]
-    for name in (*baselines, *floors):
-        values = {metric: dataset.reference_values(name, metric) for metric in metrics}
-        cells = (_metric_cell(values[metric]) for metric in metrics)
-        title = (Cell(text=labels.reference_title(name)), Cell(text="none"), Cell())
-        rows.append(Row(key=name, kind="floor" if name in floors else "baseline", cells=(*title, *cells)))
+    for reference in (*baselines, *floors):
+        cells = (_metric_cell(dataset.reference_values(reference, metric)) for metric in metrics)
+        heading = (Cell(text=labels.reference_title(reference)), Cell(text="none"), Cell())
+        rows.append(Row(key=reference, kind="floor" if reference in floors else "baseline", cells=(*heading, *cells)))
+    absent = labels.MAIN_METRICS if name == "main" else tuple(metric for metric in METRICS if metric not in labels.MAIN_METRICS)
     return Table(
-        name=f"main-{dataset.name}",
-        title=f"{dataset.name}: main results",
+        name=f"{name}-{dataset.name}",
+        title=f"{dataset.name}: {title}",
         columns=tuple(columns),
         rows=tuple(rows),
-        footnotes=tuple(_main_footnotes(results, dataset, metrics, rankings)),
+        footnotes=tuple(_score_footnotes(results, dataset, metrics, absent, rankings)),
         stamp=stamp(results),
     )
-
-
-def main_metrics(dataset: DatasetResult) -> tuple[str, ...]:
-    """The main table's columns; LPIPS only where a run or baseline has it."""
-
-    def present(metric: str) -> bool:
-        runs = any(metric in run.values for run in dataset.all_runs)
-        return runs or any(dataset.reference_values(name, metric) for name in dataset.reference_methods)
-
-    return tuple(metric for metric in labels.MAIN_METRICS if metric != "lpips" or present(metric))
 
 
 def cost_table(results: Results, dataset: DatasetResult) -> Table:
@@ -171,9 +209,10 @@ def _why(runs: list[RunResult]) -> str:
     return f" ({', '.join(f'{counts[status]} {status}' for status in BROKEN if counts[status])})"
 
 
-def _main_footnotes(
-    results: Results, dataset: DatasetResult, metrics: tuple[str, ...], rankings: dict[str, Ranking | None]
+def _score_footnotes(
+    results: Results, dataset: DatasetResult, metrics: tuple[str, ...], explained: tuple[str, ...], rankings: dict[str, Ranking | None]
 ) -> Iterable[str]:
+    """``explained``: the metrics whose absence is explained, among them those that have no column."""
     seeds = ", ".join(map(str, results.params.seeds))
     yield (
         f"Mean ± half-width of the 95% Student-t interval over training seeds ({seeds}); baselines are single numbers; "
@@ -190,10 +229,11 @@ def _main_footnotes(
     if any(facts.kin(dataset, method) for method in dataset.methods):
         yield f"{KIN} Trained through a network of the judge's family: its perceptual and distribution metrics may be flattered."
     yield facts.judge_sentence(dataset)
-    for sentence in (facts.counts_sentence(dataset, metrics), facts.retrieval_chance(dataset)):
+    chance = facts.retrieval_chance(dataset) if "retrieval" in metrics else ""
+    for sentence in (facts.counts_sentence(dataset, metrics), chance):
         if sentence:
             yield sentence
-    yield from facts.absences(dataset, labels.MAIN_METRICS)
+    yield from facts.absences(dataset, explained)
     yield from facts.broken_runs(dataset)
     yield facts.compute_sentence(dataset, results.params.profile)
     yield from facts.degradations(results, dataset)

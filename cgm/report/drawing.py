@@ -5,6 +5,7 @@ No pyplot: figures are objects, nothing global is left behind.
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import math
@@ -244,3 +245,12 @@ def _distance(box: Bbox, point: tuple[float, float]) -> float:
 
 def _overlap(a: Bbox, b: Bbox, gap: float) -> bool:
     return bool(a.x0 < b.x1 + gap and b.x0 < a.x1 + gap and a.y0 < b.y1 + gap and b.y0 < a.y1 + gap)
+
+
+def csv_bytes(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """What a figure shows, at full precision."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([repr(cell) if isinstance(cell, float) else cell for cell in row] for row in rows)
+    return file.getvalue().encode()

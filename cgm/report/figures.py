@@ -1,12 +1,9 @@
-"""Figures that plot numbers: the perception–distortion plane and the training curves. Each carries its CSV."""
+"""Figures that plot numbers: the perception–distortion plane and the training curves, and the spectrum's. Each carries its CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -14,8 +11,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from cgm import stats
 from cgm.metrics import METRICS
 from cgm.report import labels
-from cgm.report.drawing import MARKERS, Picture, Theme, place_labels, plot, readable
+from cgm.report.drawing import MARKERS, Picture, Theme, csv_bytes, place_labels, plot, readable
 from cgm.report.results import DatasetResult, Results
+from cgm.report.spectrum import spectrum
 
 DISTORTION, PERCEPTION = "mae", "kid"
 Curve = list[tuple[float, float, float, float, int]]
@@ -23,7 +21,7 @@ Curve = list[tuple[float, float, float, float, int]]
 
 
 def all_figures(results: Results) -> list[Picture]:
-    makers = (plane, validation_curves, loss_curves)
+    makers = (plane, spectrum, validation_curves, loss_curves)
     found = (make(results, dataset) for dataset in results.datasets for make in makers)
     return [picture for picture in found if picture is not None]
 
@@ -42,14 +40,14 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
             points[method] = [(seed, x[seed], y[seed] * scale) for seed in common]
     if not points:
         return None
-    means = {method: (_mean([x for _, x, _ in found]), _mean([y for _, _, y in found])) for method, found in points.items()}
+    means = {method: (fmean([x for _, x, _ in found]), fmean([y for _, _, y in found])) for method, found in points.items()}
     baselines = {}
     for name in dataset.reference_methods:
         first, second = dataset.reference_values(name, DISTORTION), dataset.reference_values(name, PERCEPTION)
         if name.startswith("baseline:") and first and second:
             baselines[name] = (first[0], second[0] * scale)
     floor = [value * scale for value in dataset.reference_values("floor:real", PERCEPTION)]
-    places = method_places(results)
+    places = results.places
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -61,7 +59,7 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         axes.margins(0.08)
         if floor:
             axes.axhspan(min(floor), max(floor), color=theme.muted, alpha=0.18, linewidth=0)
-            axes.axhline(_mean(floor), color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
+            axes.axhline(fmean(floor), color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
         for method, found in points.items():
             colour, marker = theme.colour(places[method]), MARKERS[places[method] % len(MARKERS)]
             axes.plot(
@@ -78,7 +76,7 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         dots = [*anchors, *((x, y) for found in points.values() for _, x, y in found)]
         if floor:
             low, high = axes.get_xlim()
-            anchors.append((low + 0.9 * (high - low), _mean(floor)))
+            anchors.append((low + 0.9 * (high - low), fmean(floor)))
             texts.append(labels.reference_title("floor:real"))
             colours.append(theme.muted)
         place_labels(axes, anchors, texts, colours, dots, theme)
@@ -87,7 +85,7 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         (dataset.name, name, 0, x, y / scale) for name, (x, y) in baselines.items()
     ]
     files, dark = plot(draw, (8.2, 5.4), results.params.profile == "smoke")
-    files["csv"] = _csv(("dataset", "method", "seed", DISTORTION, PERCEPTION), rows)
+    files["csv"] = csv_bytes(("dataset", "method", "seed", DISTORTION, PERCEPTION), rows)
     nearest, finest = (min(means, key=lambda method: means[method][axis]) for axis in (0, 1))
     titles = {method: labels.method_title(method, dataset.methods[method]) for method in means}
     intervals = [stats.t_interval([found[axis] for found in points[best]]) for axis, best in ((1, nearest), (2, finest))]
@@ -118,7 +116,7 @@ def validation_curves(results: Results, dataset: DatasetResult) -> Picture | Non
     names = list(dict.fromkeys(name for found in curves.values() for name in found))
     if not names:
         return None
-    places = method_places(results)
+    places = results.places
     titles = {name: _validation_title(dataset, name) for name in names}
 
     def draw(figure: Figure, theme: Theme) -> None:
@@ -194,11 +192,6 @@ def loss_curves(results: Results, dataset: DatasetResult) -> Picture | None:
     )
 
 
-def method_places(results: Results) -> dict[str, int]:
-    """A method keeps its colour and marker throughout the report."""
-    return {method: place for place, method in enumerate(results.methods)}
-
-
 def _curves(dataset: DatasetResult, method: str, prefix: str) -> dict[str, Curve]:
     """Median and range over the ok seeds at each image count. ``prefix``: ``val/``; empty: the losses."""
     seen: dict[str, dict[float, list[float]]] = {}
@@ -264,16 +257,4 @@ def _loss_takeaway(dataset: DatasetResult, curves: dict[str, dict[str, Curve]]) 
 
 def _curves_csv(dataset: DatasetResult, curves: dict[str, dict[str, Curve]]) -> bytes:
     rows = [(dataset.name, method, name, *point) for method, found in curves.items() for name, curve in found.items() for point in curve]
-    return _csv(("dataset", "method", "column", "kimg", "median", "lowest", "highest", "n"), rows)
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([repr(cell) if isinstance(cell, float) else cell for cell in row] for row in rows)
-    return file.getvalue().encode()
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+    return csv_bytes(("dataset", "method", "column", "kimg", "median", "lowest", "highest", "n"), rows)

@@ -82,7 +82,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(data_uri=_data_uri, groups_of_rows=_groups_of_rows, heading=_heading, equation=_equation)
-    environment.globals.update(row_cells=_row_cells, row_under=_row_under, group_starts=_group_starts)
+    environment.globals.update(row_cells=_row_cells, row_under=_row_under, group_starts=_group_starts, zip=zip)
     return environment
 
 
@@ -127,7 +127,7 @@ def _equation(text: str) -> Markup:
 
 
 def _in_order(pictures: list[Picture]) -> list[Picture]:
-    order = ("plane", "grid", "samples", "validation", "losses")
+    order = ("plane", "grid", "samples", "spectrum", "validation", "losses")
     return sorted(pictures, key=lambda picture: order.index(picture.name.partition("-")[0]))
 
 

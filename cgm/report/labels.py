@@ -43,8 +43,10 @@ def metric_title(metric: str, judge: str) -> str:
     if metric in ("kid", "fid"):
         canonical = {"kid": "KID", "fid": "FID"}[metric]
         return canonical if judge == INCEPTION else f"{'KD' if metric == 'kid' else 'FD'}-{short or '?'}"
-    if metric == "pd":
-        return f"PD-{short or '?'}"
+    if metric == "fjd" and judge == INCEPTION:
+        return "FJD"
+    if metric in ("pd", "fjd"):
+        return f"{metric.upper()}-{short or '?'}"
     return SHORT_TITLES.get(metric) or METRICS[metric].title
 
 

@@ -155,6 +155,11 @@ class Results:
         """Every method of the experiment, once."""
         return {name: method for dataset in self.datasets for name, method in dataset.methods.items()}
 
+    @property
+    def places(self) -> dict[str, int]:
+        """A method keeps its colour and marker throughout the report."""
+        return {method: place for place, method in enumerate(self.methods)}
+
 
 def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Results:
     """Read ``data/prepared``, ``data/reference`` and ``results`` below ``root`` for every planned run.

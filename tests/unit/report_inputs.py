@@ -118,6 +118,8 @@ def metrics(order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
         "n_real": {name: 0 if values[name] is None else 10 for name in METRICS},
         "n_fake": {name: 0 if values[name] is None else 10 for name in METRICS},
         "notes": notes,
+        "intervals": {"kid": [0.01, 0.01 + 0.002 * (1 + seed)]},
+        "spectrum": {"frequencies": [0.1, 0.3, 0.5], "outputs": [1.0, 0.1, 0.01 / (1 + order)], "targets": [1.0, 0.1, 0.01]},
     }
 
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -115,6 +116,23 @@ def test_what_an_ok_run_lacks_is_not_measured(files: dict[str, bytes]) -> None:
     assert lacking == {"lpips", "intra_diversity"}
     assert "No LPIPS: the AlexNet weights" in files["tables/main-icons_a.md"].decode()
     assert "lpips" not in files["tables/main-icons_a.csv"].decode().splitlines()[0]
+
+
+def test_further_metrics_have_their_table(files: dict[str, bytes]) -> None:
+    rows = {row["id"]: row for row in read(files, "tables/further-icons_a.csv")}
+    assert float(rows["mae"]["mse"]) == pytest.approx(0.5025)
+    assert not {"kid", "lpips"} & rows["mae"].keys()  # in the main table, and nowhere measured
+    # half the width of the interval over images, mean over the seeds that ended well
+    assert float(rows["mae"]["kid_images"]) == pytest.approx(0.0015)
+    assert rows["baseline:mean_image"]["kid_images"] == ""
+    assert "No intra-condition diversity for mae" in files["tables/further-icons_a.md"].decode()
+
+
+def test_the_spectrum_shows_what_is_missing(files: dict[str, bytes]) -> None:
+    rows = [row for row in read(files, "figures/spectrum-icons_a.csv") if row["method"] == "pix2pix"]
+    assert [float(row["median"]) for row in rows] == pytest.approx([0, 0, -math.log10(2)])
+    assert {row["n"] for row in rows} == {"2"}  # one of its runs diverged
+    assert "has the spectrum nearest to the targets&#39; (0.00 decades, RMS)" in files["index.html"].decode()
 
 
 def test_a_rerender_is_byte_identical(files: dict[str, bytes], tree: Path, params: Params, tmp_path: Path) -> None:
