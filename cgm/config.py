@@ -23,8 +23,9 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-LossNetworkName = Literal["efficientnet-lite0", "efficientnet-lite1", "vgg16"]
-JudgeName = Literal["efficientnet-lite0", "efficientnet-lite1"]
+FixedNetworkName = Literal["efficientnet-lite0", "efficientnet-lite1", "vgg16"]
+"""The networks that work on a training's own tensors, on its device."""
+JudgeName = Literal["efficientnet-lite0", "efficientnet-lite1", "vgg16", "inception-2015"]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -63,7 +64,7 @@ class Training(Model):
     """Random horizontal flip, equally for x and y."""
     validations: Annotated[int, Field(ge=1)] = 8
     """How many times, evenly over the budget, the validation metrics are measured."""
-    judge: JudgeName = "efficientnet-lite0"
+    judge: FixedNetworkName = "efficientnet-lite0"
     """What the validation curve's perceptual distance looks through; not ``evaluation.judge``, which must not train anything anew."""
     log_points: Annotated[int, Field(ge=2)] = 100
     """How many rows of averaged losses the history gets."""
@@ -179,7 +180,7 @@ class CycleGAN(Method):
 
 class Perceptual(Method):
     implementation: Literal["perceptual"]
-    loss_network: LossNetworkName = "efficientnet-lite1"
+    loss_network: FixedNetworkName = "efficientnet-lite1"
     content_weight: NonNegative = 1.0
     pixel_weight: NonNegative = 0.0
     tv_weight: NonNegative = 1e-4
@@ -217,7 +218,7 @@ class Evaluation(Model):
     floor_splits: Count = 5
     """Random real-vs-real splits behind each floor."""
     lpips: Literal["off", "auto", "alexnet"] = "auto"
-    """``auto``: computed where the AlexNet weights are at hand, else left empty and said so; ``alexnet``: an error without them."""
+    """``auto``: computed where the AlexNet weights are at hand, else left empty and said so; ``alexnet``: downloaded if need be."""
 
 
 class Tracking(Model):
@@ -251,6 +252,8 @@ class Params(Model):
     networks: Networks = Networks()
     evaluation: Evaluation = Evaluation()
     tracking: Tracking = Tracking()
+    weights: str | None = None
+    """A folder with weights files, for machines without a network; files are known by their hashes, so it changes no result."""
     datasets: dict[str, Dataset] = {}
     """Paired datasets; every entry of ``methods`` trains on every one of them."""
     methods: dict[str, Method] = {}

@@ -21,8 +21,8 @@ from cgm.errors import UserError
 from cgm.files import replacing
 from cgm.metrics import METRICS, conditioning, distribution, diversity, paired, sharpness
 from cgm.metrics.judges import LPIPS, LPIPS_JUDGE, Judge, load_judge, load_lpips
-from cgm.networks.fixed import ALEXNET_FILE
 from cgm.seeds import numpy_generator
+from cgm.weights import PUBLISHED
 
 if TYPE_CHECKING:
     from cgm.data.prepared import Prepared
@@ -175,7 +175,7 @@ def evaluate_outputs(
         elif config.lpips == "off":
             scores.leave_out("lpips", "switched off (evaluation.lpips)")
         else:
-            scores.leave_out("lpips", f"the AlexNet weights ({ALEXNET_FILE}) are not at hand")
+            scores.leave_out("lpips", f"the AlexNet weights ({PUBLISHED['alexnet'].file}) are not at hand")
         if count > 1 and columns["pd_other"].any():
             scores.add("pairgain", conditioning.pairgain(columns["pd"], columns["pd_other"]), count, count)
         else:

@@ -1,4 +1,5 @@
-"""The ``cgm`` command: ``doctor`` looks at the machine, ``profile`` chooses an experiment, ``check`` reads it."""
+"""The ``cgm`` command: ``doctor`` looks at the machine, ``profile`` chooses an experiment, ``check`` reads it, ``weights`` downloads what
+it looks through."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cgm.config import load_params
+from cgm import weights
+from cgm.config import Params, load_params
 from cgm.errors import UserError
 from cgm.files import write_text
 from pipeline import stages
@@ -31,12 +33,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     profile.add_argument("name", metavar="NAME")
     profile.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
     commands.add_parser("check", help="validate params.yaml and list its runs")
+    fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
+    fetch.add_argument("names", metavar="NAME", nargs="*")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
             doctor()
         elif arguments.command == "profile":
             choose_profile(arguments.name, force=arguments.force)
+        elif arguments.command == "weights":
+            fetch_weights(arguments.names)
         else:
             check()
     except UserError as error:
@@ -66,6 +72,42 @@ def check() -> None:
     print(f"{PARAMS}: profile {table.params.profile}, {len(runs)} runs in {len(table.stages)} stages")
 
 
+def fetch_weights(names: Sequence[str]) -> None:
+    """Make sure that the weights ``names`` are here, and print path and SHA-256; without names, say of all whether they are.
+
+    Raises :class:`UserError` on an unknown name, or where a file can't be had or isn't the published one.
+    """
+    if PARAMS.exists() and (folder := load_params(PARAMS).weights) is not None:
+        weights.use_folder(folder)
+    if unknown := [name for name in names if name not in weights.PUBLISHED]:
+        raise UserError(f"weights {unknown[0]!r}: unknown; expected one of {', '.join(weights.PUBLISHED)}")
+    for name in names:
+        path, digest = weights.fetch(name)
+        print(f"{name}: {path} sha256 {digest}")
+    if not names:
+        for name, published in weights.PUBLISHED.items():
+            print(f"{name:<15} {_state(name)[0]:<9} {weights.locate(name)}\n{'':<25} {published.source}: {published.url}")
+
+
+def _state(name: str) -> tuple[str, str]:
+    """``verified``, ``missing`` or ``wrong``, and a sentence."""
+    try:
+        found = weights.verified(name)
+    except UserError as error:
+        return "wrong", str(error)
+    if found is None:
+        return "missing", f"not here; it is downloaded at first use, or now by `cgm weights {name}`"
+    return "verified", f"sha256 {found[1][:12]}… verified"
+
+
+def needed_weights(params: Params) -> list[str]:
+    """The published weights that an experiment asks for by name."""
+    groups = (params.methods, params.unpaired.methods)
+    asked = {getattr(method, "loss_network", "") for methods in groups for method in methods.values()}
+    asked |= {params.evaluation.judge, params.evaluation.lpips, params.training.judge}
+    return [name for name in weights.PUBLISHED if name in asked]
+
+
 def doctor() -> None:
     """Print what a run needs and whether it is here; raises :class:`UserError` if something is missing."""
     missing = []
@@ -89,6 +131,13 @@ def doctor() -> None:
         params = load_params(PARAMS)
         slots = max(1, stages.cores() // params.compute.threads)
         print(f"experiment  profile {params.profile}, {sum(1 for _ in params.runs())} runs, {slots} at once on the CPU")
+        if params.weights is not None:
+            weights.use_folder(params.weights)
+        for name in needed_weights(params):
+            state, sentence = _state(name)
+            print(f"weights     {name}: {sentence}")
+            if state == "wrong":
+                missing.append(f"weights of {name}")
     if missing:
         raise UserError(f"missing: {', '.join(missing)}; run `make setup`, or see README.md for what a machine needs")
 

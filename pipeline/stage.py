@@ -20,6 +20,7 @@ from pathlib import Path
 from cgm.config import Params, load_params
 from cgm.errors import UserError
 from cgm.files import write_json
+from cgm.weights import use_folder
 
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 TIMINGS = Path("build/timings")
@@ -37,6 +38,8 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
         values = _parse(keys, sys.argv[1:] if argv is None else argv)
         params = load_params()
         checked = _check(params, values)
+        if params.weights is not None:
+            use_folder(params.weights)
         _end_when_told()
         started = time.monotonic()
         stage(params, **checked)

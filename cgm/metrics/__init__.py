@@ -2,10 +2,18 @@
 
 from cgm.metrics.spec import MetricSpec
 
-JUDGE_PROTOCOL = (
+_AT_128 = (
     "RGB resized to 128×128 px (antialiased bicubic), the network's published preprocessing, float32 on the CPU; "
     "features: the last map, averaged over its positions"
 )
+JUDGE_PROTOCOL = {
+    "efficientnet-lite0": _AT_128,
+    "efficientnet-lite1": _AT_128,
+    "vgg16": _AT_128,
+    "inception-2015": "as published for FID, by torch-fidelity's extractor: RGB resized to 299×299 px (bilinear as in TensorFlow 1, not "
+    "antialiased), float32 on the CPU; features: the 2048 of the last pooling",
+}
+"""How each judge sees an image."""
 TRAIN = "test outputs against all train targets"
 SUBSET = "test outputs against equally many train targets, chosen by a fixed seed (all of them where there are fewer)"
 WANG = "Wang et al., IEEE TIP 2004"

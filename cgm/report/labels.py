@@ -10,7 +10,7 @@ from cgm.metrics import METRICS
 
 SMOKE = "SMOKE PROFILE: numbers mean nothing"
 INCEPTION = "inception-2015"
-SHORT_JUDGES = {"efficientnet-lite0": "EffLite0", "efficientnet-lite1": "EffLite1"}
+SHORT_JUDGES = {"efficientnet-lite0": "EffLite0", "efficientnet-lite1": "EffLite1", "vgg16": "VGG16", INCEPTION: "Inception"}
 MAIN_METRICS = (
     "mae", "psnr", "ssim", "pd", "lpips", "kid", "fid", "precision", "recall", "coverage", "vendi_ratio", "jsd", "pairgain", "retrieval",
     "highfreq_ratio", "colourfulness_ratio",
