@@ -182,7 +182,8 @@ def _progress(label: str) -> Any:
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        return tqdm(desc=label, unit="B", unit_scale=True, file=sys.stderr)
+        # pooch sets the total; until then there must be one, for it asks for the bar's truth
+        return tqdm(desc=label, total=1, unit="B", unit_scale=True, file=sys.stderr)
     return _Lines(label)
 
 

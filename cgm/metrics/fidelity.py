@@ -68,7 +68,7 @@ def cache_name(images: np.ndarray, judge: Judge) -> str:
     checks.images(images, "images")
     digest = hashlib.sha256(f"{judge.name} {judge.sha256} {JUDGE_PROTOCOL[judge.name]} {images.shape}\n".encode())
     for start in range(0, len(images), BATCH):
-        digest.update(np.ascontiguousarray(images[start : start + BATCH]))
+        digest.update(images[start : start + BATCH].tobytes())
     return f"cgm-{digest.hexdigest()}"
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torchvision
 
+from cgm import weights
 from cgm.errors import UserError
 from cgm.images import to_float
 from cgm.metrics import judges
-from cgm.networks import fixed
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_lpips_equals_the_package_on_the_same_trunk(alexnet):
         setattr(peer.net, f"slice{number}", alexnet.features[start:end].eval())
     with torch.inference_mode():
         expected = peer(to_float(x), to_float(y)).flatten().double().numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     assert judges.LPIPS(alexnet.state_dict())(x[:2], x[:2]) == pytest.approx([0, 0])
 
 
@@ -39,9 +39,18 @@ def test_modes(tmp_path, monkeypatch, alexnet):
     assert judges.load_lpips("auto") is None
     with pytest.raises(UserError, match=r"alexnet-owt-7be5be79\.pth: the weights file is not there"):
         judges.load_lpips("alexnet")
-    path = fixed.checkpoint_path(fixed.ALEXNET_FILE)
-    path.parent.mkdir(parents=True)
+    path = weights.locate("alexnet")
+    assert path == tmp_path / "hub/checkpoints/alexnet-owt-7be5be79.pth"
     torch.save(alexnet.state_dict(), path)
     for mode in ("auto", "alexnet"):  # a file that isn't the published one is never used, nor passed over
         with pytest.raises(UserError, match="expected 7be5be79"):
             judges.load_lpips(mode)
+
+
+def test_the_file_in_torchs_cache_is_the_trunk(place, alexnet):
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 64, 64, 3), dtype=np.uint8)
+    place("alexnet", {name: value for name, value in alexnet.state_dict().items() if name.startswith("features.")})
+    for mode in ("auto", "alexnet"):
+        loaded = judges.load_lpips(mode)
+        assert loaded is not None
+        np.testing.assert_array_equal(loaded(*images), judges.LPIPS(alexnet.state_dict())(*images))

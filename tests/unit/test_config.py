@@ -71,6 +71,8 @@ def test_an_integer_will_do_for_a_float() -> None:
         ("seeds", [1, 1], "seeds: found a seed twice"),
         ("seeds", [], "seeds: found []"),
         ("evaluation.judge", "inception", "evaluation.judge: found 'inception'"),
+        ("training.judge", "inception-2015", "training.judge: found 'inception-2015'"),
+        ("weights", 3, "weights: found 3"),
         ("dataset", {}, "dataset: unknown key; did you mean 'datasets'?"),
     ],
 )

@@ -8,6 +8,7 @@ from skimage import data
 from torch import nn
 from torch.nn import functional as F
 
+from cgm import weights
 from cgm.errors import UserError
 from cgm.networks import efflite, fixed, vgg
 from cgm.networks.fixed import load_fixed
@@ -151,8 +152,8 @@ def test_vgg_file_is_named_when_missing_and_refused_when_wrong(tmp_path, monkeyp
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth: the weights file is not there; download .* place it at"):
         load_fixed("vgg16")
-    path = fixed.checkpoint_path(fixed.VGG16_FILE)
-    path.parent.mkdir(parents=True)
+    path = weights.locate("vgg16")
+    assert path == tmp_path / "hub/checkpoints/vgg16-397923af.pth"
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
     with pytest.raises(UserError, match=r"found SHA-256 .* expected 397923af"):
         load_fixed("vgg16")
@@ -168,11 +169,12 @@ def test_damaged_packaged_file_is_refused(tmp_path, monkeypatch):
         load_fixed("efficientnet-lite0")
 
 
-def test_vgg_normalisation_and_taps_run_through_the_loader(tmp_path, monkeypatch):
+def test_vgg_normalisation_and_taps_run_through_the_loader(place):
     torch.manual_seed(0)
-    state = torchvision.models.vgg16(weights=None).state_dict()
-    monkeypatch.setattr(fixed, "read_checkpoint", lambda file: (state, "0" * 64))
+    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
+    place("vgg16", {f"features.{name}": value for name, value in layers.state_dict().items()})
     network = load_fixed("vgg16")
+    assert network.sha256 == weights.PUBLISHED["vgg16"].sha256
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     x = torch.zeros(1, 3, 32, 32)  # mid grey
     seen = network.segments["relu1_2"](torch.tensor((0.5 - mean) / deviation, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 32, 32))

@@ -142,6 +142,8 @@ def test_two_seeds_test_nothing(tmp_path: Path) -> None:
     [
         ("fid", "inception-2015", "FID"),
         ("kid", "inception-2015", "KID"),
+        ("pd", "inception-2015", "PD-Inception"),
+        ("fid", "vgg16", "FD-VGG16"),
         ("fid", JUDGE["name"], "FD-EffLite0"),
         ("kid", "efficientnet-lite1", "KD-EffLite1"),
         ("pd", "new-net", "PD-new-net"),
@@ -155,6 +157,7 @@ def test_headings_name_the_judge(metric: str, judge: str, title: str) -> None:
 def test_arrows_and_families() -> None:
     assert [labels.arrow(metric) for metric in ("mae", "psnr", "vendi_ratio")] == ["↓", "↑", "→1"]
     assert labels.family("efficientnet-lite1") == labels.family("efficientnet-lite0") != labels.family("vgg16")
+    assert len({labels.family(name) for name in ("efficientnet-lite0", "vgg16", "alexnet", "inception-2015")}) == 4
 
 
 def test_items_are_chosen_by_hash_alone() -> None:

@@ -16,6 +16,7 @@ import pytest
 from cgm.config import Params
 from cgm.errors import UserError
 from cgm.files import read_json, write_text
+from cgm.weights import ENVIRONMENT
 from pipeline.stage import ENGINE, INTERRUPTED, main
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,21 @@ def test_bad_arguments_are_one_line_and_exit_code_2(arguments: list[str], messag
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert message in lines[0]
+
+
+def test_a_folder_of_weights_is_known_to_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "params.yaml", (ROOT / "params.yaml").read_text() + "\nweights: mine\n")
+    monkeypatch.setenv(ENVIRONMENT, "")
+    with pytest.raises(SystemExit):
+        main(lambda params: None, (), [])
+    assert f"error: params.yaml: weights: found no folder {tmp_path / 'mine'}" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    seen = []
+    main(lambda params: seen.append(os.environ[ENVIRONMENT]), (), [])
+    assert seen == [str(tmp_path / "mine")]
 
 
 def test_a_users_error_and_an_interrupt_have_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,17 @@ def test_parameters_reach_only_the_stages_that_read_them(smoke: Table) -> None:
     assert stage(smoke, "train-unpaired@fluent-unpaired-cyclegan-0").params["unpaired.methods.cyclegan"]["cycle_weight"] == 10.0
 
 
+def test_the_folder_of_weights_runs_nothing_again(tmp_path: Path) -> None:
+    """What lies in it is known by its hash."""
+    before = load_table(project(tmp_path))
+    inputs = fingerprint.contents(before.params, ROOT)
+    edit(tmp_path, weights="/somewhere")
+    after = load_table(tmp_path)
+    assert after.params.weights == "/somewhere"
+    assert after.stages == before.stages
+    assert fingerprint.contents(after.params, ROOT) == inputs
+
+
 def test_inputs_and_order(smoke: Table) -> None:
     names = [one.name for one in smoke.in_order()]
     assert set(names) == set(smoke.stages)
