@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from cgm.metrics import checks
+from cgm.metrics.blocks import directions, gram
 
 TIE = 1e-9
 """Cosine distances closer than this are one distance."""
@@ -44,7 +46,8 @@ def retrieval(fake: np.ndarray, targets: np.ndarray) -> np.ndarray:
     a, b = checks.two_features(fake, targets)
     if a.shape != b.shape:
         raise ValueError(f"targets: found {len(b)} rows, expected the outputs' {len(a)}")
-    a, b = (x / x.norm(dim=1, keepdim=True).clamp_min(1e-12) for x in (a, b))
-    similarity = a @ b.T
-    nearest = similarity >= similarity.max(dim=1, keepdim=True).values - TIE
-    return (nearest.diagonal().double() / nearest.sum(1)).numpy()
+    shares = []
+    for rows, similarity in gram(directions(a), directions(b)):
+        nearest = similarity >= similarity.amax(dim=1, keepdim=True) - TIE
+        shares.append(nearest[:, rows].diagonal().double() / nearest.sum(1))
+    return torch.cat(shares).numpy()

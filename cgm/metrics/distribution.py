@@ -1,6 +1,7 @@
 """Metrics that compare the distribution of the outputs' features with the reals'.
 
-Features are N×D arrays of any float type; the arithmetic is float64. Errors (shape, NaN, too few rows) are ``ValueError``.
+Features are N×D arrays of any float type; the arithmetic is float64, on blocks of bounded size (:mod:`cgm.metrics.blocks`). Errors
+(shape, NaN, too few rows) are ``ValueError``.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from cgm.metrics import checks
+from cgm.metrics.blocks import NEAR, gram, nearest_others, row_blocks, squared_distances, squared_norms
 
-BLOCK = 1024
-"""Rows of a kernel or distance matrix held at a time."""
+RESAMPLES = 200
+"""Of both samples, behind KID's interval."""
 
 
 def fid(fake: np.ndarray, real: np.ndarray) -> float:
@@ -22,13 +24,33 @@ def fid(fake: np.ndarray, real: np.ndarray) -> float:
 
     tr (ΣT)^½ is computed exactly, for any N and D, as the nuclear norm ‖A Bᵀ‖ ÷ √((n − 1)(m − 1)) of the centred features A and B.
     """
-    a, b = checks.two_features(fake, real, at_least=2)
-    difference = a.mean(0) - b.mean(0)
-    a, b = a - a.mean(0), b - b.mean(0)
-    degrees_a, degrees_b = len(a) - 1, len(b) - 1
+    (mean_a, a), (mean_b, b) = (_centred_root(x) for x in checks.two_features(fake, real, at_least=2))
+    degrees_a, degrees_b = len(fake) - 1, len(real) - 1
     traces = a.square().sum() / degrees_a + b.square().sum() / degrees_b
-    cross = torch.linalg.svdvals(_short(a) @ _short(b).T).sum() / (degrees_a * degrees_b) ** 0.5
-    return max(float(difference.square().sum() + traces - 2 * cross), 0.0)
+    cross = torch.linalg.svdvals(a @ b.T).sum() / (degrees_a * degrees_b) ** 0.5
+    return max(float((mean_a - mean_b).square().sum() + traces - 2 * cross), 0.0)
+
+
+def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_conditions: np.ndarray) -> float:
+    """Fréchet joint distance (DeVries et al. 2019, eq. 4): FID of the rows [f(y), α h(x)], which sees whether outputs belong to their
+    conditions.
+
+    Row i of ``fake`` is the features of the output for the condition behind row i of ``fake_conditions``; of ``real``, those of its true
+    target. α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals, so that both halves weigh alike. Raises ``ValueError`` also where images and
+    conditions differ in number, or all real conditions are zeros.
+    """
+    for name, images, conditions in (("fake", fake, fake_conditions), ("real", real, real_conditions)):
+        if len(images) != len(conditions):
+            raise ValueError(f"{name}_conditions: found {len(conditions)} rows, expected one for each of the {len(images)} images")
+    lengths = [squared_norms(checks.features(x, name)).sqrt().mean() for x, name in ((real, "real"), (real_conditions, "real_conditions"))]
+    if not lengths[1] > 0:
+        raise ValueError("real_conditions: found zeros alone, expected features that differ from 0")
+    alpha = float(lengths[0] / lengths[1])
+    joint = [
+        np.hstack([images, conditions * images.dtype.type(alpha)])
+        for images, conditions in ((fake, fake_conditions), (real, real_conditions))
+    ]
+    return fid(joint[0], joint[1])
 
 
 def kid(fake: np.ndarray, real: np.ndarray, real_term: float | None = None) -> float:
@@ -37,13 +59,59 @@ def kid(fake: np.ndarray, real: np.ndarray, real_term: float | None = None) -> f
     ``real_term``: :func:`kernel_mean` of ``real``, if it is known already.
     """
     x, y = checks.two_features(fake, real, at_least=2)
+    ones_x, ones_y = torch.ones(1, len(x), dtype=torch.float64), torch.ones(1, len(y), dtype=torch.float64)
     within_real = kernel_mean(real) if real_term is None else real_term
-    return _mean_off_diagonal(x) + within_real - 2 * _kernel_sum(x, y) / (len(x) * len(y))
+    return float(_within(x, ones_x) - 2 * _between(x, y, ones_x, ones_y)) + within_real
 
 
 def kernel_mean(values: np.ndarray) -> float:
     """The mean of KID's kernel over all pairs of distinct rows."""
-    return _mean_off_diagonal(checks.features(values, "features", at_least=2))
+    x = checks.features(values, "features", at_least=2)
+    return float(_within(x, torch.ones(1, len(x), dtype=torch.float64)))
+
+
+@dataclass(frozen=True)
+class RealPart:
+    """What KID's interval takes from the reals alone: the same for whatever they are compared with."""
+
+    weights: np.ndarray
+    """int16 R×M: how often each real was drawn."""
+    terms: np.ndarray
+    """float64 R: the kernel's mean over each resample's distinct pairs."""
+
+
+def kid_real_part(real: np.ndarray, generator: np.random.Generator, resamples: int = RESAMPLES) -> RealPart:
+    """Resamples of M×D features, M ≥ 2, for :func:`kid_interval`."""
+    y = checks.features(real, "real", at_least=2)
+    weights = _resampled(len(y), generator, resamples)
+    return RealPart(weights=weights, terms=_within(y, torch.from_numpy(weights).double()).numpy())
+
+
+def kid_interval(
+    fake: np.ndarray,
+    real: np.ndarray,
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    real_part: RealPart | None = None,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of :func:`kid` over both samples.
+
+    Rows are drawn by multinomial weights, and the mean over pairs is Σ_{i≠j} wᵢ wⱼ kᵢⱼ ÷ Σ_{i≠j} wᵢ wⱼ: a row drawn twice is not paired
+    with itself, or every resample's KID would be too large by about (mean k(x, x) − mean k(x, x′)) (1/n + 1/m).
+    ``real_part``: :func:`kid_real_part` of ``real``, if it is known already; its resamples count then.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level: found {level}, expected a number between 0 and 1")
+    x, y = checks.two_features(fake, real, at_least=2)
+    part = kid_real_part(real, generator, resamples) if real_part is None else real_part
+    if part.weights.shape != (len(part.terms), len(y)):
+        raise ValueError(f"real_part: found weights of shape {part.weights.shape}, expected {(len(part.terms), len(y))}, one for each real")
+    weights_y = torch.from_numpy(part.weights).double()
+    weights_x = torch.from_numpy(_resampled(len(x), generator, len(part.terms))).double()
+    values = _within(x, weights_x).numpy() + part.terms - 2 * _between(x, y, weights_x, weights_y).numpy()
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -64,16 +132,14 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
     A ball reaches to its centre's k-th nearest neighbour among its own kind and holds its border. Needs more than ``k`` rows of each.
     """
     x, y = checks.two_features(fake, real, at_least=k + 1)
-    radius_x, radius_y = _radii(x, k), _radii(y, k)
+    radius_x, radius_y = _squared_radii(x, k), _squared_radii(y, k)
     inside_count = torch.zeros(len(x), dtype=torch.int64)
     recalled = covered = 0
-    for start in range(0, len(y), BLOCK):
-        distance = _distances(y[start : start + BLOCK], x)
-        radius = radius_y[start : start + BLOCK, None]
-        inside = distance <= radius
+    for rows, squared in squared_distances(y, x):
+        inside = squared <= radius_y[rows, None]
         inside_count += inside.sum(0)
         covered += int(inside.any(1).sum())
-        recalled += int((distance <= radius_x[None]).any(1).sum())
+        recalled += int((squared <= radius_x).any(1).sum())
     return Neighbourhood(
         precision=float((inside_count > 0).double().mean()),
         recall=recalled / len(y),
@@ -83,32 +149,50 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
     )
 
 
-def _short(centred: Tensor) -> Tensor:
-    """A matrix of at most D rows with the same XᵀX, so that large samples cost no larger a decomposition."""
-    return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
+def _centred_root(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of N×D, and a matrix A of at most D rows such that AᵀA is that of the centred rows: large samples cost no larger a
+    decomposition."""
+    mean = torch.stack([block.sum(0) for _, block in row_blocks(x)]).sum(0) / len(x)
+    if len(x) <= x.shape[1]:
+        return mean, x.double() - mean
+    root = torch.empty(0, x.shape[1], dtype=torch.float64)
+    for _, block in row_blocks(x):
+        root = torch.linalg.qr(torch.cat([root, block - mean]), mode="r").R
+    return mean, root
 
 
-def _kernel_sum(x: Tensor, y: Tensor) -> float:
-    total = 0.0
-    for start in range(0, len(x), BLOCK):
-        total += float((x[start : start + BLOCK] @ y.T / x.shape[1] + 1).pow_(3).sum())
+def _resampled(count: int, generator: np.random.Generator, resamples: int) -> np.ndarray:
+    if resamples < 1:
+        raise ValueError(f"resamples: found {resamples}, expected 1 or more")
+    shares = np.full(count, 1 / count)
+    weights = generator.multinomial(count, shares, size=resamples)
+    while (single := weights.max(axis=1) == count).any():  # one row alone makes no pair; matters to a handful of rows only
+        weights[single] = generator.multinomial(count, shares, size=single.sum())
+    return weights.astype(np.int16)
+
+
+def _within(x: Tensor, weights: Tensor) -> Tensor:
+    """R×N weights → R: Σ_{i≠j} wᵢ wⱼ kᵢⱼ ÷ Σ_{i≠j} wᵢ wⱼ."""
+    squares = weights.square()
+    own = squares @ (squared_norms(x) / x.shape[1] + 1) ** 3
+    return (_weighted(x, x, weights, weights) - own) / (weights.sum(1) ** 2 - squares.sum(1))
+
+
+def _between(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Tensor:
+    """R×N and R×M weights → R: Σ wᵢ vⱼ kᵢⱼ ÷ Σ wᵢ vⱼ."""
+    return _weighted(x, y, weights_x, weights_y) / (weights_x.sum(1) * weights_y.sum(1))
+
+
+def _weighted(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Tensor:
+    total = torch.zeros(len(weights_x), dtype=torch.float64)
+    for rows, products in gram(x, y):
+        root = products.div_(x.shape[1]).add_(1)
+        kernel = root.square().mul_(root)
+        total += ((weights_x[:, rows] @ kernel) * weights_y).sum(1)
     return total
 
 
-def _mean_off_diagonal(x: Tensor) -> float:
-    diagonal = float((x.square().sum(1) / x.shape[1] + 1).pow(3).sum())
-    return (_kernel_sum(x, x) - diagonal) / (len(x) * (len(x) - 1))
-
-
-def _radii(x: Tensor, k: int) -> Tensor:
-    """The distance of each row to its k-th nearest other row."""
-    blocks = []
-    for start in range(0, len(x), BLOCK):
-        # the row itself, at distance 0, is the first: hence k + 1
-        blocks.append(_distances(x[start : start + BLOCK], x).kthvalue(k + 1, dim=1).values)
-    return torch.cat(blocks)
-
-
-def _distances(x: Tensor, y: Tensor) -> Tensor:
-    # not by matrix products: identical rows must be at distance 0 exactly
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+def _squared_radii(x: Tensor, k: int) -> Tensor:
+    """A ball's border is a row at exactly its radius: what rounding could move outside is let in."""
+    squared = nearest_others(x, k)
+    return squared + NEAR * (squared + squared_norms(x))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cgm.metrics import checks
 
@@ -16,7 +17,11 @@ PSNR_CAP = 60.0
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 SSIM_SMALLEST = 2 * SSIM_RADIUS + 1
-CHUNK = 64
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Wang et al. 2003, section 3.2; from the finest scale to the coarsest."""
+MS_SSIM_SMALLEST = (SSIM_SMALLEST - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1
+"""Pixels, 161: below, the coarsest scale would be smaller than the window."""
+CHUNK, MS_SSIM_CHUNK = 64, 8
 """Images held in float64 at a time; bounds the memory, changes no result."""
 
 
@@ -49,22 +54,36 @@ def ssim(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     height, width = outputs.shape[1:3]
     if min(height, width) < SSIM_SMALLEST:
         raise ValueError(f"ssim: found images of {height}×{width} px, expected {SSIM_SMALLEST} px or more each way")
-    # the window is separable and stays inside the image: two products with a band matrix each
-    rows, columns = _gaussian(height), _gaussian(width)
-
-    def mean(x: Tensor) -> Tensor:
-        return rows @ x @ columns.T
-
+    windows = _gaussian(height), _gaussian(width)
     values = []
     for start in range(0, len(outputs), CHUNK):
         x, y = (_unit(images[start : start + CHUNK]) for images in (outputs, targets))
-        mean_x, mean_y = mean(x), mean(y)
-        variance_x, variance_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
-        covariance = mean(x * y) - mean_x * mean_y
-        c1, c2 = SSIM_K1**2, SSIM_K2**2
-        top = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-        bottom = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-        values.append((top / bottom).mean(dim=(1, 2, 3)))
+        values.append(_similarity(x, y, windows)[0].mean(1))
+    return torch.cat(values).numpy()
+
+
+def ms_ssim(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Multi-scale structural similarity (Wang et al. 2003, eq. 7): the contrast-structure terms of five scales and the luminance term of
+    the coarsest, each to its weight; per channel, then the mean.
+
+    Window as :func:`ssim`; 2×2 averages between the scales (an odd side gets a border of zeros first); a negative term counts as 0: all
+    as in the package ``pytorch-msssim``. Raises ``ValueError`` also for images of less than 161 px.
+    """
+    checks.pair(outputs, targets)
+    height, width = outputs.shape[1:3]
+    if min(height, width) < MS_SSIM_SMALLEST:
+        raise ValueError(f"ms_ssim: found images of {height}×{width} px, expected {MS_SSIM_SMALLEST} px or more each way")
+    scales = len(MS_SSIM_WEIGHTS)
+    values = []
+    for start in range(0, len(outputs), MS_SSIM_CHUNK):
+        x, y = (_unit(images[start : start + MS_SSIM_CHUNK]) for images in (outputs, targets))
+        product = torch.ones(x.shape[:2], dtype=torch.float64)
+        for scale, weight in enumerate(MS_SSIM_WEIGHTS, 1):
+            similarity, contrast = _similarity(x, y, (_gaussian(x.shape[2]), _gaussian(x.shape[3])))
+            product *= (contrast if scale < scales else similarity).clamp_min(0) ** weight
+            border = x.shape[2] % 2, x.shape[3] % 2
+            x, y = (F.avg_pool2d(images, 2, padding=border) for images in (x, y))
+        values.append(product.mean(1))
     return torch.cat(values).numpy()
 
 
@@ -78,6 +97,23 @@ def pd(embedding: Tensor, other: Tensor) -> np.ndarray:
 def _unit(images: np.ndarray) -> Tensor:
     """uint8 N×H×W×3 → float64 N×3×H×W in [0, 1]."""
     return torch.from_numpy(images.transpose(0, 3, 1, 2) / 255.0)
+
+
+def _similarity(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """N×C×H×W in [0, 1] → SSIM and its contrast-structure term, N×C, means over positions. ``windows``: :func:`_gaussian` of H and W."""
+    # the window is separable and stays inside the image: two products with a band matrix each
+    rows, columns = windows[0], windows[1].T
+
+    def mean(values: Tensor) -> Tensor:
+        return rows @ values @ columns
+
+    mean_x, mean_y = mean(x), mean(y)
+    variance_x, variance_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
+    c1, c2 = SSIM_K1**2, SSIM_K2**2
+    contrast = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
 
 
 def _gaussian(size: int) -> Tensor:

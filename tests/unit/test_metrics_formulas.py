@@ -5,7 +5,7 @@ import pytest
 import torch
 from metrics_inputs import blurred, noisy, pairs
 
-from cgm.metrics import METRICS, MetricSpec, conditioning, distribution, diversity, paired, sharpness
+from cgm.metrics import METRICS, MetricSpec, blocks, conditioning, distribution, diversity, paired, sharpness
 from cgm.metrics.judges import perceptual_embedding
 
 
@@ -76,7 +76,7 @@ def test_blocks_change_nothing(monkeypatch):
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(50, 6)), generator.normal(0.4, 1, size=(70, 6))
     before = distribution.kid(x, y), distribution.neighbourhood(x, y, 3)
-    monkeypatch.setattr(distribution, "BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 7 * 70)
     assert distribution.kid(x, y) == pytest.approx(before[0], rel=1e-12)
     after = distribution.neighbourhood(x, y, 3)
     assert all(np.array_equal(getattr(after, name), getattr(before[1], name)) for name in vars(after))
@@ -214,7 +214,7 @@ TWO_IMAGES = [paired.mae, paired.mse, paired.psnr, paired.ssim, sharpness.highfr
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (np.zeros((2, 16, 16, 3), np.float32), "dtype float32, expected uint8"),
+        (np.zeros((2, 16, 16, 3), np.float32), r"dtype float32 in \[0, 1\], expected uint8.*multiply by 255 and round"),
         (np.zeros((2, 3, 16, 16), np.uint8), "expected N×H×W×3"),
         (np.zeros((16, 16, 3), np.uint8), "expected N×H×W×3"),
         (np.zeros((0, 16, 16, 3), np.uint8), "N of 1 or more"),
@@ -240,7 +240,7 @@ def test_wrong_features(metric):
         (broken, x, "fake: found NaN"),
         (x, broken, "real: found NaN"),
         (x, x[:, :3], "found 3 features, expected the fakes' 4"),
-        (x, x[:1], "real: found shape"),
+        (x, x[:1], "real: found 1 rows, expected \\d or more"),
         (x[0], x, "fake: found shape"),
     ]:
         with pytest.raises(ValueError, match=message):
