@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgm.config import Evaluation
-from cgm.evaluation import Reference, Scores, distribution_scores, evaluate_outputs, reference_from_features
+from cgm.evaluation import Scores, distribution_scores, evaluate_outputs
+from cgm.metrics import distribution
 from cgm.metrics.judges import Judge, load_judge
+from cgm.reference import Reference, reals_of
 from cgm.seeds import numpy_generator
 
 if TYPE_CHECKING:
     from cgm.data.prepared import Prepared
 
 CHUNK = 512
-"""Train images held in float64 at a time; bounds the memory, changes no result."""
+"""Images of each side held in float64 at a time; bounds the memory, changes no result."""
 
 
 def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None) -> list[dict[str, Any]]:
@@ -27,7 +29,7 @@ def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation,
     judge = judge or load_judge(config.judge)
     rows = []
     for split in range(config.floor_splits):
-        scores = floor_scores(prepared, reference, config, judge, split)
+        scores = floor_scores(prepared, reference, config, split)
         for name, value in scores.values.items():
             rows.append(_row("floor:real", split, name, judge.name, value, scores.n_real[name], scores.n_fake[name]))
     for method, outputs in baselines(prepared):
@@ -38,14 +40,18 @@ def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation,
     return rows
 
 
-def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int) -> Scores:
+def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, split: int) -> Scores:
     """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
     others for the train targets."""
     generator = numpy_generator(str(prepared.card["dataset"]), "", split, "evaluation/floor")
     order = generator.permutation(len(reference.features))
     count = min(len(prepared.images("test", "A")), len(order) // 2)
-    held, rest = reference.features[order[:count]], reference.features[order[count:]]
-    return distribution_scores(held, reference_from_features(rest, judge, reference.data_sha256, config, generator), config)[0]
+    held, rest = order[:count], order[count:]
+    features, others = reference.features[held], reference.features[rest]
+    scores, _ = distribution_scores(prepared.images("train", "B")[held], features, reals_of(others, config, generator), config)
+    if prepared.paired and count > 1:
+        scores.add("fjd", distribution.fjd(features, reference.conditions[held], others, reference.conditions[rest]), len(rest), count)
+    return scores
 
 
 def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
@@ -56,7 +62,7 @@ def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
     """
     conditions = np.asarray(prepared.images("test", "A"))
     yield "copy_input", conditions
-    yield "mean_image", np.repeat(mean_image(prepared.images("train", "B"))[None], len(conditions), axis=0)
+    yield "mean_image", np.broadcast_to(mean_image(prepared.images("train", "B")), conditions.shape)
     if prepared.paired:
         nearest = nearest_neighbours(conditions, prepared.images("train", "A"))
         yield "nearest_neighbour", prepared.images("train", "B")[nearest]
@@ -72,12 +78,18 @@ def mean_image(images: np.ndarray) -> np.ndarray:
 def nearest_neighbours(images: np.ndarray, among: np.ndarray) -> np.ndarray:
     """For each of uint8 N×H×W×3 the index of the image in ``among`` at the least mean squared error; the first, if several are."""
     # sums of products of 8-bit integers are exact in float64, in whatever order they are taken
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    distances = []
-    for start in range(0, len(among), CHUNK):
-        other = among[start : start + CHUNK].reshape(len(among[start : start + CHUNK]), -1).astype(np.float64)
-        distances.append(np.square(other).sum(axis=1)[None] - 2 * flat @ other.T)
-    return np.concatenate(distances, axis=1).argmin(axis=1)
+    found = []
+    for rows in range(0, len(images), CHUNK):
+        flat = images[rows : rows + CHUNK].reshape(len(images[rows : rows + CHUNK]), -1).astype(np.float64)
+        best, nearest = np.full(len(flat), np.inf), np.zeros(len(flat), dtype=np.int64)
+        for start in range(0, len(among), CHUNK):
+            other = among[start : start + CHUNK].reshape(len(among[start : start + CHUNK]), -1).astype(np.float64)
+            distances = np.square(other).sum(axis=1)[None] - 2 * flat @ other.T
+            least = distances.argmin(axis=1)
+            nearer = distances[np.arange(len(flat)), least] < best
+            best[nearer], nearest[nearer] = distances.min(axis=1)[nearer], start + least[nearer]
+        found.append(nearest)
+    return np.concatenate(found)
 
 
 def _row(method: str, seed: int, metric: str, judge: str, value: float | None, n_real: int, n_fake: int) -> dict[str, Any]:

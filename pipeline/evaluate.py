@@ -14,8 +14,9 @@ import torch
 from cgm.config import Params
 from cgm.data.prepared import open_prepared
 from cgm.errors import UserError
-from cgm.evaluation import Reference, evaluate_outputs
+from cgm.evaluation import evaluate_outputs
 from cgm.files import read_json, replacing, write_json
+from cgm.reference import Reference
 from pipeline.stage import main
 
 

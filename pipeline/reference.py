@@ -12,9 +12,9 @@ import torch
 from cgm.baselines import reference_rows
 from cgm.config import Params
 from cgm.data.prepared import open_prepared
-from cgm.evaluation import build_reference
 from cgm.files import write_json
 from cgm.metrics.judges import load_judge
+from cgm.reference import build_reference
 from pipeline.stage import main
 
 

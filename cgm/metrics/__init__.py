@@ -18,6 +18,8 @@ TRAIN = "test outputs against all train targets"
 SUBSET = "test outputs against equally many train targets, chosen by a fixed seed (all of them where there are fewer)"
 WANG = "Wang et al., IEEE TIP 2004"
 NAEEM = "Naeem et al., ICML 2020"
+RICHARDSON = "Richardson & Weiss, NeurIPS 2018"
+BINS = f"bins by seeded k-means of the train targets' features; {TRAIN}"
 PRDC = "Kynkäänniemi et al., NeurIPS 2019"
 
 _SPECS = (
@@ -67,6 +69,18 @@ _SPECS = (
         "rewards copying the input",
     ),
     MetricSpec(
+        name="ms_ssim",
+        title="MS-SSIM",
+        group="paired",
+        unit="",
+        direction="higher",
+        bounds=(0, 1),
+        needs_targets=True,
+        citation="Wang et al., Asilomar 2003",
+        protocol="SSIM's window at five scales, 2×2 averages between them, negative terms counted as 0, as in pytorch-msssim; needs "
+        "images of 161 px or more",
+    ),
+    MetricSpec(
         name="pd",
         title="PD",
         group="paired",
@@ -100,7 +114,7 @@ _SPECS = (
         judge="judge",
         citation="Bińkowski et al., ICLR 2018",
         protocol=f"unbiased MMD² with the kernel (x·y/D + 1)³ over full samples, {TRAIN}; 0 for equal distributions, and may "
-        "fall below by chance",
+        "fall below by chance; interval: percentile bootstrap over distinct pairs",
     ),
     MetricSpec(
         name="fid",
@@ -113,6 +127,19 @@ _SPECS = (
         citation="Heusel et al., NeurIPS 2017",
         protocol=f"Fréchet distance of Gaussians, {TRAIN}; biased upwards by small samples: read it beside the real-vs-real "
         "floor; 'FID' only with Inception-2015",
+    ),
+    MetricSpec(
+        name="fjd",
+        title="FJD",
+        group="distribution",
+        unit="",
+        direction="lower",
+        bounds=(0, None),
+        judge="judge",
+        citation="DeVries et al., 2019 (arXiv:1907.08175)",
+        protocol="Fréchet distance of the joint features [f(y), α·h(x)] of image and condition, test outputs with their conditions "
+        "against all train pairs; f and h the judge's features, α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals; sees an ignored condition; "
+        "biased upwards by small samples: read it beside the real-vs-real floor",
     ),
     MetricSpec(
         name="precision",
@@ -172,6 +199,17 @@ _SPECS = (
         protocol="Vendi score (cosine kernel) of the test outputs ÷ that of equally many train targets; noise can lift it",
     ),
     MetricSpec(
+        name="ndb",
+        title="NDB",
+        group="diversity",
+        unit="",
+        direction="lower",
+        bounds=(0, 1),
+        judge="judge",
+        citation=RICHARDSON,
+        protocol=f"share of bins whose proportions differ by the two-proportion z-test at 5% (0.05 by chance); {BINS}",
+    ),
+    MetricSpec(
         name="jsd",
         title="JSD",
         group="diversity",
@@ -179,8 +217,31 @@ _SPECS = (
         direction="lower",
         bounds=(0, 1),
         judge="judge",
-        citation="Richardson & Weiss, NeurIPS 2018",
-        protocol=f"Jensen-Shannon divergence (base 2) of bin shares; bins by seeded k-means of the train targets' features; {TRAIN}",
+        citation=RICHARDSON,
+        protocol=f"Jensen-Shannon divergence (base 2) of bin shares; {BINS}",
+    ),
+    MetricSpec(
+        name="distinct_share",
+        title="distinct outputs",
+        group="diversity",
+        unit="",
+        direction="higher",
+        bounds=(0, 1),
+        citation="this benchmark",
+        protocol="different images ÷ images, byte for byte; any noise makes all of them differ",
+    ),
+    MetricSpec(
+        name="near_duplicate_share",
+        title="near duplicates",
+        group="diversity",
+        unit="",
+        direction="target",
+        target=0.05,
+        bounds=(0, 1),
+        judge="judge",
+        citation="after the birthday test of Arora & Zhang, 2017 (arXiv:1706.08224)",
+        protocol="share of test outputs whose features are as near to another output's as the nearest 5% of equally many train targets are "
+        "to one another; 0.05 for equal distributions",
     ),
     MetricSpec(
         name="intra_diversity",
@@ -234,6 +295,19 @@ _SPECS = (
         "images; noise masks blur",
     ),
     MetricSpec(
+        name="gradient_ratio",
+        title="gradient ratio",
+        group="sharpness",
+        unit="",
+        direction="target",
+        target=1.0,
+        bounds=(0, None),
+        needs_targets=True,
+        citation="this benchmark",
+        protocol="mean gradient magnitude of the luminance (differences of neighbours), output ÷ target, median over test images; noise "
+        "masks blur",
+    ),
+    MetricSpec(
         name="colourfulness_ratio",
         title="colourfulness ratio",
         group="sharpness",
@@ -244,6 +318,17 @@ _SPECS = (
         needs_targets=True,
         citation="Hasler & Süsstrunk, Human Vision and Electronic Imaging 2003",
         protocol="colourfulness M, output ÷ target, median over test images; below 1: desaturated",
+    ),
+    MetricSpec(
+        name="spectrum_distance",
+        title="spectrum distance",
+        group="sharpness",
+        unit="decade",
+        direction="lower",
+        bounds=(0, None),
+        citation="after Durall et al., CVPR 2020",
+        protocol="RMS over frequencies of log₁₀ of the ratio of the mean radial power spectra (luminance, Hann window, plus the density of "
+        "rounding), test outputs against test targets; against the train targets where the test set holds no aligned ones",
     ),
 )
 METRICS: dict[str, MetricSpec] = {spec.name: spec for spec in _SPECS}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -78,6 +79,10 @@ class ChannelOrder:
     """By how much exchanging the output's red and blue would change the error."""
     warmth: np.ndarray
     """Mean R − B of the target."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[ChannelOrder]) -> ChannelOrder:
+        return cls(**{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)})
 
 
 def channel_order(outputs: np.ndarray, targets: np.ndarray) -> ChannelOrder:

@@ -14,10 +14,11 @@ from cgm import baselines, evaluation
 from cgm.config import Evaluation
 from cgm.data.prepared import open_prepared
 from cgm.errors import UserError
-from cgm.evaluation import Reference, build_reference, evaluate_outputs
+from cgm.evaluation import evaluate_outputs
 from cgm.metrics import METRICS
 from cgm.metrics.judges import load_judge
 from cgm.metrics.validation import validation_metrics
+from cgm.reference import Reference, build_reference
 from pipeline import stage
 
 TRAIN, VAL, TEST = 140, 4, 60

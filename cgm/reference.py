@@ -1,0 +1,117 @@
+"""What a dataset's outputs are compared with, beside their own targets: computed once a dataset, not once a run."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgm.config import Evaluation
+from cgm.errors import UserError
+from cgm.files import replacing
+from cgm.metrics import distribution, diversity, sharpness
+from cgm.metrics.blocks import distinct
+from cgm.metrics.judges import Judge, load_judge
+from cgm.seeds import numpy_generator
+
+if TYPE_CHECKING:
+    from cgm.data.prepared import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reals:
+    """Real images as distribution and diversity metrics see them."""
+
+    features: np.ndarray
+    """float32 M×D: the judge's features."""
+    subset: np.ndarray
+    """A fixed permutation of M: precision, recall, Vendi and near duplicates compare with the first as many as there are outputs."""
+    centres: np.ndarray
+    """bins×D: the k-means centres of NDB and JSD; 0×D where the images are too few."""
+    shares: np.ndarray
+    """The reals' share of each bin."""
+    kernel_mean: np.ndarray
+    """The reals' own term of KID (a scalar)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(Reals):
+    """The train targets, and what else of a dataset is the same for all of its runs."""
+
+    judge: str
+    judge_sha256: str
+    data_sha256: str
+    kid_weights: np.ndarray
+    kid_terms: np.ndarray
+    """The train targets' part of KID's interval (:class:`cgm.metrics.distribution.RealPart`)."""
+    conditions: np.ndarray
+    """float32 M×D: the judge's features of the train conditions, row by row those of :attr:`features`; 0×D where train holds no pairs."""
+    test_conditions: np.ndarray
+    """float32 N×D: of the test conditions; 0×D likewise."""
+    spectrum: np.ndarray
+    """The train targets' mean radial spectrum."""
+
+    @property
+    def kid_part(self) -> distribution.RealPart:
+        return distribution.RealPart(weights=self.kid_weights, terms=self.kid_terms)
+
+    def save(self, path: str | Path) -> None:
+        with replacing(path) as temporary:
+            arrays: dict[str, Any] = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+            np.savez(temporary, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Reference:
+        """Raises :class:`UserError` if the file is missing or isn't a reference."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {item.name: file[item.name] for item in fields(cls)}
+        except FileNotFoundError:
+            raise UserError(f"{path}: not found; run the stage 'reference' of this dataset first") from None
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not a reference file ({error}); run the stage 'reference' of this dataset again") from None
+        values: dict[str, Any] = {name: str(value) if value.dtype.kind == "U" else value for name, value in arrays.items()}
+        return cls(**values)
+
+
+def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None = None) -> Reference:
+    """The reference of a dataset. ``judge``: if ``config``'s is loaded already.
+
+    Raises :class:`UserError` where there is but one train target.
+    """
+    judge = judge or load_judge(config.judge)
+    dataset, targets = str(prepared.card["dataset"]), prepared.images("train", "B")
+    if len(targets) < 2:
+        raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
+    features = judge.features(targets)
+    reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
+    part = distribution.kid_real_part(features, numpy_generator(dataset, "", 0, "evaluation/kid interval of the reals"))
+    none = features[:0]
+    return Reference(
+        **vars(reals),
+        judge=judge.name,
+        judge_sha256=judge.sha256,
+        data_sha256=prepared.data_sha256,
+        kid_weights=part.weights,
+        kid_terms=part.terms,
+        conditions=judge.features(prepared.images("train", "A")) if prepared.paired else none,
+        test_conditions=judge.features(prepared.images("test", "A")) if prepared.paired else none,
+        spectrum=sharpness.radial_spectrum(targets)[1].mean(axis=0),
+    )
+
+
+def reals_of(features: np.ndarray, config: Evaluation, generator: np.random.Generator) -> Reals:
+    """``features``: M×D, M ≥ 2."""
+    subset = generator.permutation(len(features))
+    enough = distinct(features) >= config.bins
+    centres = diversity.kmeans(features, config.bins, generator) if enough else np.empty((0, features.shape[1]))
+    return Reals(
+        features=features,
+        subset=subset,
+        centres=centres,
+        shares=diversity.bin_shares(features, centres) if enough else np.empty(0),
+        kernel_mean=np.asarray(distribution.kernel_mean(features)),
+    )
