@@ -9,7 +9,7 @@ import numpy as np
 
 from cgm.config import Evaluation
 from cgm.evaluation import Scores, distribution_scores, evaluate_outputs
-from cgm.metrics import distribution
+from cgm.metrics import METRICS, distribution
 from cgm.metrics.judges import Judge, load_judge
 from cgm.reference import Reference, reals_of
 from cgm.seeds import numpy_generator
@@ -31,7 +31,8 @@ def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation,
     for split in range(config.floor_splits):
         scores = floor_scores(prepared, reference, config, split)
         for name, value in scores.values.items():
-            rows.append(_row("floor:real", split, name, judge.name, value, scores.n_real[name], scores.n_fake[name]))
+            looked_through = judge.name if METRICS[name].judge == "judge" else ""
+            rows.append(_row("floor:real", split, name, looked_through, value, scores.n_real[name], scores.n_fake[name]))
     for method, outputs in baselines(prepared):
         result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge)
         for name, value in result["metrics"].items():
@@ -48,7 +49,8 @@ def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, s
     count = min(len(prepared.images("test", "A")), len(order) // 2)
     held, rest = order[:count], order[count:]
     features, others = reference.features[held], reference.features[rest]
-    scores, _ = distribution_scores(prepared.images("train", "B")[held], features, reals_of(others, config, generator), config)
+    reals = reals_of(others, config, generator)
+    scores, _ = distribution_scores(prepared.images("train", "B")[held], features, reals, config, generator)
     if prepared.paired and count > 1:
         scores.add("fjd", distribution.fjd(features, reference.conditions[held], others, reference.conditions[rest]), len(rest), count)
     return scores

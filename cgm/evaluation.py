@@ -45,6 +45,8 @@ class Scores:
     notes: dict[str, str] = field(default_factory=dict)
     n_real: dict[str, int] = field(default_factory=dict)
     n_fake: dict[str, int] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """At 95%, of those that have one."""
 
     def add(self, name: str, value: float, n_real: int, n_fake: int) -> None:
         self.values[name], self.n_real[name], self.n_fake[name] = float(value), n_real, n_fake
@@ -53,9 +55,13 @@ class Scores:
         self.values[name], self.notes[name], self.n_real[name], self.n_fake[name] = None, note, 0, 0
 
 
-def distribution_scores(images: np.ndarray, features: np.ndarray, reals: Reals, config: Evaluation) -> tuple[Scores, dict[str, np.ndarray]]:
+def distribution_scores(
+    images: np.ndarray, features: np.ndarray, reals: Reals, config: Evaluation, generator: np.random.Generator
+) -> tuple[Scores, dict[str, np.ndarray]]:
     """:data:`DISTRIBUTION_METRICS` of uint8 N×H×W×3 images with their features N×D; with the per-image values behind them, of those that
     exist: ``precision`` (1: the image counts for it) and ``nearest_output`` (the distance of its features to the nearest other image's).
+
+    ``generator`` draws the resamples behind KID's interval.
     """
     scores, columns = Scores(), {}
     count, trained = len(features), len(reals.features)
@@ -64,15 +70,17 @@ def distribution_scores(images: np.ndarray, features: np.ndarray, reals: Reals, 
         for name in ("kid", "fid"):
             scores.leave_out(name, TOO_FEW)
     else:
-        scores.add("kid", distribution.kid(features, reals.features, float(reals.kernel_mean)), trained, count)
+        value, scores.intervals["kid"] = distribution.kid_with_interval(features, reals.features, generator, real_part=reals.kid_part)
+        scores.add("kid", value, trained, count)
         scores.add("fid", distribution.fid(features, reals.features), trained, count)
-        columns["nearest_output"] = diversity.nearest_other(features)
     if (fewest := min(count, len(subset))) <= config.neighbours:
         for name in NEIGHBOURHOOD:
             scores.leave_out(name, f"needs more than {config.neighbours} images (evaluation.neighbours), found {fewest}")
+        nearest = [diversity.nearest_other(x) for x in (features, subset)] if fewest > 1 else []
     else:
         result = distribution.neighbourhood(features, subset, config.neighbours)
         columns["precision"] = result.inside.astype(np.float64)
+        nearest = [result.nearest_fake, result.nearest_real]
         for name in NEIGHBOURHOOD:
             scores.add(name, getattr(result, name), len(subset), count)
     scores.add("vendi_ratio", diversity.vendi(features) / diversity.vendi(subset), len(subset), count)
@@ -84,13 +92,14 @@ def distribution_scores(images: np.ndarray, features: np.ndarray, reals: Reals, 
         scores.add("ndb", diversity.ndb(shares, reals.shares, count, trained), trained, count)
         scores.add("jsd", diversity.jsd(shares, reals.shares), trained, count)
     scores.add("distinct_share", diversity.distinct_share(images), 0, count)
-    if count < 2:
+    if not nearest:
         scores.leave_out("near_duplicate_share", TOO_FEW)
     elif len(subset) < count:  # the nearest of fewer is farther
         scores.leave_out("near_duplicate_share", f"needs as many train targets as outputs, found {trained} for {count}")
     else:
-        share = diversity.share_within(columns["nearest_output"], diversity.nearest_other(subset))
-        scores.add("near_duplicate_share", share, count, count)
+        scores.add("near_duplicate_share", diversity.share_within(*nearest), count, count)
+    if nearest:
+        columns["nearest_output"] = nearest[0]
     return scores, columns
 
 
@@ -112,7 +121,8 @@ def evaluate_outputs(
     seen = _look(outputs, prepared.images("test", "B") if prepared.aligned else None, prepared, judge, lpips)
     count, columns, features = outputs.shape[1], seen.columns, seen.features
 
-    scores, more = distribution_scores(outputs[0], features, reference, config)
+    generator = numpy_generator(str(prepared.card["dataset"]), "", 0, "evaluation/kid interval")
+    scores, more = distribution_scores(outputs[0], features, reference, config, generator)
     if not prepared.paired:
         scores.leave_out("fjd", "the train split holds no pairs")
     elif count < 2:
@@ -134,10 +144,6 @@ def evaluate_outputs(
             assert spec.needs_targets, name
             scores.leave_out(name, "the test set holds no aligned targets")
 
-    intervals = {}
-    if count > 1:
-        generator = numpy_generator(str(prepared.card["dataset"]), "", 0, "evaluation/kid interval")
-        intervals["kid"] = list(distribution.kid_interval(features, reference.features, generator, real_part=reference.kid_part))
     judges = {"none": "", "judge": judge.name, "lpips": LPIPS_JUDGE}
     result = {
         "metrics": {name: scores.values[name] for name in METRICS},
@@ -145,7 +151,7 @@ def evaluate_outputs(
         "n_real": {name: scores.n_real[name] for name in METRICS},
         "n_fake": {name: scores.n_fake[name] for name in METRICS},
         "notes": scores.notes,
-        "intervals": intervals,
+        "intervals": {name: list(interval) for name, interval in scores.intervals.items()},
         "chance": {"retrieval": 1 / count} if prepared.aligned else {},
         "spectrum": {
             "frequencies": sharpness.frequencies(*outputs.shape[2:4]).tolist(),

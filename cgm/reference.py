@@ -35,6 +35,13 @@ class Reals:
     """The reals' share of each bin."""
     kernel_mean: np.ndarray
     """The reals' own term of KID (a scalar)."""
+    kid_weights: np.ndarray
+    kid_terms: np.ndarray
+    """Their part of KID's interval."""
+
+    @property
+    def kid_part(self) -> distribution.RealPart:
+        return distribution.RealPart(weights=self.kid_weights, terms=self.kid_terms, mean=float(self.kernel_mean))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +51,12 @@ class Reference(Reals):
     judge: str
     judge_sha256: str
     data_sha256: str
-    kid_weights: np.ndarray
-    kid_terms: np.ndarray
-    """The train targets' part of KID's interval (:class:`cgm.metrics.distribution.RealPart`)."""
     conditions: np.ndarray
     """float32 M×D: the judge's features of the train conditions, row by row those of :attr:`features`; 0×D where train holds no pairs."""
     test_conditions: np.ndarray
     """float32 N×D: of the test conditions; 0×D likewise."""
     spectrum: np.ndarray
     """The train targets' mean radial spectrum."""
-
-    @property
-    def kid_part(self) -> distribution.RealPart:
-        return distribution.RealPart(weights=self.kid_weights, terms=self.kid_terms)
 
     def save(self, path: str | Path) -> None:
         with replacing(path) as temporary:
@@ -88,15 +88,12 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
         raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
     features = judge.features(targets)
     reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
-    part = distribution.kid_real_part(features, numpy_generator(dataset, "", 0, "evaluation/kid interval of the reals"))
     none = features[:0]
     return Reference(
         **vars(reals),
         judge=judge.name,
         judge_sha256=judge.sha256,
         data_sha256=prepared.data_sha256,
-        kid_weights=part.weights,
-        kid_terms=part.terms,
         conditions=judge.features(prepared.images("train", "A")) if prepared.paired else none,
         test_conditions=judge.features(prepared.images("test", "A")) if prepared.paired else none,
         spectrum=sharpness.radial_spectrum(targets)[1].mean(axis=0),
@@ -108,10 +105,13 @@ def reals_of(features: np.ndarray, config: Evaluation, generator: np.random.Gene
     subset = generator.permutation(len(features))
     enough = distinct(features) >= config.bins
     centres = diversity.kmeans(features, config.bins, generator) if enough else np.empty((0, features.shape[1]))
+    part = distribution.kid_real_part(features, generator)
     return Reals(
         features=features,
         subset=subset,
         centres=centres,
         shares=diversity.bin_shares(features, centres) if enough else np.empty(0),
-        kernel_mean=np.asarray(distribution.kernel_mean(features)),
+        kernel_mean=np.asarray(part.mean),
+        kid_weights=part.weights,
+        kid_terms=part.terms,
     )

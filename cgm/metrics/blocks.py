@@ -60,11 +60,11 @@ def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def nearest_others(x: Tensor, k: int = 1) -> Tensor:
-    """N×D → N: the squared distance of each row to its k-th nearest other row. Needs N > k."""
+    """N×D → N×k: the squared distances of each row to its k nearest other rows, ascending. Needs N > k."""
     found = []
     for rows, squared in squared_distances(x, x):
         squared[:, rows].fill_diagonal_(torch.inf)
-        found.append(squared.kthvalue(k, dim=1).values)
+        found.append(squared.topk(k, dim=1, largest=False).values)
     return torch.cat(found)
 
 

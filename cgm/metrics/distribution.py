@@ -39,18 +39,16 @@ def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_co
     target. α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals, so that both halves weigh alike. Raises ``ValueError`` also where images and
     conditions differ in number, or all real conditions are zeros.
     """
+    _, targets = checks.two_features(fake, real, at_least=2)
+    _, true_conditions = checks.two_features(fake_conditions, real_conditions)
     for name, images, conditions in (("fake", fake, fake_conditions), ("real", real, real_conditions)):
         if len(images) != len(conditions):
             raise ValueError(f"{name}_conditions: found {len(conditions)} rows, expected one for each of the {len(images)} images")
-    lengths = [squared_norms(checks.features(x, name)).sqrt().mean() for x, name in ((real, "real"), (real_conditions, "real_conditions"))]
-    if not lengths[1] > 0:
+    lengths = [float(squared_norms(x).sqrt().mean()) for x in (targets, true_conditions)]
+    if lengths[1] == 0:
         raise ValueError("real_conditions: found zeros alone, expected features that differ from 0")
-    alpha = float(lengths[0] / lengths[1])
-    joint = [
-        np.hstack([images, conditions * images.dtype.type(alpha)])
-        for images, conditions in ((fake, fake_conditions), (real, real_conditions))
-    ]
-    return fid(joint[0], joint[1])
+    alpha = fake_conditions.dtype.type(lengths[0] / lengths[1])
+    return fid(np.hstack([fake, alpha * fake_conditions]), np.hstack([real, alpha * real_conditions]))
 
 
 def kid(fake: np.ndarray, real: np.ndarray, real_term: float | None = None) -> float:
@@ -78,13 +76,16 @@ class RealPart:
     """int16 R×M: how often each real was drawn."""
     terms: np.ndarray
     """float64 R: the kernel's mean over each resample's distinct pairs."""
+    mean: float
+    """:func:`kernel_mean` of the reals as they are."""
 
 
 def kid_real_part(real: np.ndarray, generator: np.random.Generator, resamples: int = RESAMPLES) -> RealPart:
     """Resamples of M×D features, M ≥ 2, for :func:`kid_interval`."""
     y = checks.features(real, "real", at_least=2)
     weights = _resampled(len(y), generator, resamples)
-    return RealPart(weights=weights, terms=_within(y, torch.from_numpy(weights).double()).numpy())
+    terms = _within(y, _with_ones(weights)).numpy()
+    return RealPart(weights=weights, terms=terms[1:], mean=float(terms[0]))
 
 
 def kid_interval(
@@ -101,22 +102,34 @@ def kid_interval(
     with itself, or every resample's KID would be too large by about (mean k(x, x) − mean k(x, x′)) (1/n + 1/m).
     ``real_part``: :func:`kid_real_part` of ``real``, if it is known already; its resamples count then.
     """
+    return kid_with_interval(fake, real, generator, resamples, level, real_part)[1]
+
+
+def kid_with_interval(
+    fake: np.ndarray,
+    real: np.ndarray,
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    real_part: RealPart | None = None,
+) -> tuple[float, tuple[float, float]]:
+    """:func:`kid` and :func:`kid_interval`, each kernel value computed once."""
     if not 0 < level < 1:
         raise ValueError(f"level: found {level}, expected a number between 0 and 1")
     x, y = checks.two_features(fake, real, at_least=2)
     part = kid_real_part(real, generator, resamples) if real_part is None else real_part
     if part.weights.shape != (len(part.terms), len(y)):
         raise ValueError(f"real_part: found weights of shape {part.weights.shape}, expected {(len(part.terms), len(y))}, one for each real")
-    weights_y = torch.from_numpy(part.weights).double()
-    weights_x = torch.from_numpy(_resampled(len(x), generator, len(part.terms))).double()
-    values = _within(x, weights_x).numpy() + part.terms - 2 * _between(x, y, weights_x, weights_y).numpy()
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    weights = _with_ones(_resampled(len(x), generator, len(part.terms)))
+    real_terms = np.concatenate([[part.mean], part.terms])
+    values = _within(x, weights).numpy() + real_terms - 2 * _between(x, y, weights, _with_ones(part.weights)).numpy()
+    low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    return float(values[0]), (float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Precision, recall, density and coverage, with the per-output hits behind the precision."""
+    """Precision, recall, density and coverage, with what is known of each row by the way."""
 
     precision: float
     recall: float
@@ -124,6 +137,9 @@ class Neighbourhood:
     coverage: float
     inside: np.ndarray
     """bool N: whether the output lies in a ball around a real."""
+    nearest_fake: np.ndarray
+    nearest_real: np.ndarray
+    """N and M: the distance of each row to the nearest other row of its own kind."""
 
 
 def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
@@ -132,7 +148,8 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
     A ball reaches to its centre's k-th nearest neighbour among its own kind and holds its border. Needs more than ``k`` rows of each.
     """
     x, y = checks.two_features(fake, real, at_least=k + 1)
-    radius_x, radius_y = _squared_radii(x, k), _squared_radii(y, k)
+    nearest_x, nearest_y = nearest_others(x, k), nearest_others(y, k)
+    radius_x, radius_y = _squared_radii(x, nearest_x), _squared_radii(y, nearest_y)
     inside_count = torch.zeros(len(x), dtype=torch.int64)
     recalled = covered = 0
     for rows, squared in squared_distances(y, x):
@@ -146,6 +163,8 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
         density=float(inside_count.double().mean()) / k,
         coverage=covered / len(y),
         inside=(inside_count > 0).numpy(),
+        nearest_fake=nearest_x[:, 0].sqrt().numpy(),
+        nearest_real=nearest_y[:, 0].sqrt().numpy(),
     )
 
 
@@ -171,6 +190,11 @@ def _resampled(count: int, generator: np.random.Generator, resamples: int) -> np
     return weights.astype(np.int16)
 
 
+def _with_ones(weights: np.ndarray) -> Tensor:
+    """R×N → (1 + R)×N, float64: before the resamples, the sample as it is."""
+    return torch.cat([torch.ones(1, weights.shape[1], dtype=torch.float64), torch.from_numpy(weights).double()])
+
+
 def _within(x: Tensor, weights: Tensor) -> Tensor:
     """R×N weights → R: Σ_{i≠j} wᵢ wⱼ kᵢⱼ ÷ Σ_{i≠j} wᵢ wⱼ."""
     squares = weights.square()
@@ -192,7 +216,7 @@ def _weighted(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Ten
     return total
 
 
-def _squared_radii(x: Tensor, k: int) -> Tensor:
-    """A ball's border is a row at exactly its radius: what rounding could move outside is let in."""
-    squared = nearest_others(x, k)
+def _squared_radii(x: Tensor, nearest: Tensor) -> Tensor:
+    """Of the balls that reach to the last of ``nearest``, N×k. What rounding could move beyond the border is let in."""
+    squared = nearest[:, -1]
     return squared + NEAR * (squared + squared_norms(x))

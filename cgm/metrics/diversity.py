@@ -99,7 +99,7 @@ def distinct_share(images: np.ndarray) -> float:
 
 def nearest_other(values: np.ndarray) -> np.ndarray:
     """N×D features → N: the distance of each row to the nearest other row; 0 for equal ones. Needs two rows or more."""
-    return nearest_others(checks.features(values, "features", at_least=2)).sqrt_().numpy()
+    return nearest_others(checks.features(values, "features", at_least=2))[:, 0].sqrt().numpy()
 
 
 def near_duplicate_share(fake: np.ndarray, real: np.ndarray) -> float:

@@ -79,7 +79,8 @@ def test_blocks_change_nothing(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 7 * 70)
     assert distribution.kid(x, y) == pytest.approx(before[0], rel=1e-12)
     after = distribution.neighbourhood(x, y, 3)
-    assert all(np.array_equal(getattr(after, name), getattr(before[1], name)) for name in vars(after))
+    for name, value in vars(after).items():
+        np.testing.assert_allclose(value, getattr(before[1], name), rtol=1e-12, err_msg=name)
 
 
 def test_neighbourhood_by_hand():
@@ -95,6 +96,21 @@ def test_identical_rows_have_empty_balls():
     found = distribution.neighbourhood(np.repeat(real[:1], 20, axis=0), real, 5)
     assert found.recall == 1 / 20  # the one real that they copy
     assert found.precision == 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_fjd_sees_which_condition_an_output_is_of(scale):
+    x = whitened(400, 16)
+    condition, other = x[:, :8], x[:, 8:]  # uncorrelated
+    assert distribution.fjd(condition, scale * condition, condition, scale * condition) == pytest.approx(0, abs=1e-9)
+    # joint covariances [[1, 1], [1, 1]] and the identity, eight times: tr = 16 + 16 − 2 · 8 · √2; α undoes the scale
+    found = distribution.fjd(other, scale * condition, condition, scale * condition)
+    assert found == pytest.approx(32 - 16 * 2**0.5)
+    assert distribution.fid(other, condition) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="fake_conditions: found 399 rows, expected one for each of the 400"):
+        distribution.fjd(other, condition[1:], condition, condition)
+    with pytest.raises(ValueError, match="found zeros alone"):
+        distribution.fjd(other, condition, condition, 0 * condition)
 
 
 # ---- diversity
@@ -135,6 +151,38 @@ def test_intra_diversity_by_hand():
     assert diversity.intra_diversity(embeddings).tolist() == pytest.approx([(1 + 9 + 4) / 3, 0])
     with pytest.raises(ValueError, match="K of 2 or more"):
         diversity.intra_diversity(embeddings[:1])
+
+
+def test_ndb_is_a_z_test():
+    shares, others = np.array([0.6, 0.4, 0.0]), np.array([0.5, 0.5, 0.0])
+    assert diversity.ndb(shares, others, 100, 100) == 0  # z = 0.1 ÷ √(0.55 · 0.45 · 0.02) = 1.42; the empty bin doesn't differ
+    assert diversity.ndb(shares, others, 400, 400) == pytest.approx(2 / 3)  # z = 2.84
+    assert diversity.ndb(shares, others, 400, 400, alpha=0.001) == 0  # 3.29 would be needed
+    generator = np.random.default_rng(0)
+    by_chance = [diversity.ndb(*generator.multinomial(300, np.full(20, 0.05), size=2) / 300, 300, 300) for _ in range(300)]
+    assert np.mean(by_chance) == pytest.approx(0.05, abs=0.015)
+    for wrong in [(shares, others[:2], 9, 9), (shares, others, 0, 9), (shares, others, 9, 9, 1.5)]:
+        with pytest.raises(ValueError, match="ndb: "):
+            diversity.ndb(*wrong)
+
+
+def test_distinct_and_near_duplicates():
+    images = constant(0, 8)
+    assert diversity.distinct_share(images) == 1 / 8
+    images[3, 2, 5, 1] = 1
+    assert diversity.distinct_share(images) == 2 / 8
+    real = np.arange(20.0)[:, None] ** 2  # nearest others at 1, 1, 3, 5, …: the quantile at 5% is 1
+    assert diversity.nearest_other(real)[:4].tolist() == [1, 1, 3, 5]
+    assert diversity.near_duplicate_share(real, real) == 0.1
+    assert diversity.near_duplicate_share(2 * real, real) == 0
+    assert diversity.near_duplicate_share(real // 10, real) == 0.4
+    assert diversity.near_duplicate_share(np.ones((20, 1)), real) == 1
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 600, 6))
+    assert diversity.near_duplicate_share(x, x) == 31 / 600  # two that are nearest to one another share their distance
+    assert diversity.near_duplicate_share(x, y) == pytest.approx(0.05, abs=0.03)
+    with pytest.raises(ValueError, match="expected as many as fakes, 20"):
+        diversity.near_duplicate_share(real, real[:19])
 
 
 # ---- conditioning
@@ -204,10 +252,67 @@ def test_colourfulness():
     assert sharpness.colourfulness_ratio(half, constant(9))[0] > 100
 
 
+def test_gradient_of_a_ramp():
+    ramp = np.broadcast_to((5 * np.arange(16, dtype=np.uint8))[None, None, :, None], (1, 16, 16, 3)).copy()
+    steeper = np.broadcast_to((5 * np.arange(16) + 12 * np.arange(16)[:, None])[None, :, :, None], (1, 16, 16, 3)).astype(np.uint8)
+    assert sharpness.gradient(ramp)[0] == pytest.approx(5 / 255)
+    assert sharpness.gradient(steeper)[0] == pytest.approx(13 / 255)  # 5, 12, 13
+    rounding = (1 / 255) / 6**0.5
+    assert sharpness.gradient_ratio(steeper, ramp)[0] == pytest.approx((13 / 255 + rounding) / (5 / 255 + rounding))
+    assert sharpness.gradient_ratio(constant(9), constant(200))[0] == 1
+
+
+def white_noise(count: int, height: int, width: int, low: int = 0, high: int = 256) -> np.ndarray:
+    grey = np.random.default_rng(0).integers(low, high, (count, height, width, 1), dtype=np.uint8)
+    return np.repeat(grey, 3, axis=-1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 48), (48, 31)])
+def test_the_spectrum_of_white_noise_is_its_variance_everywhere(height, width):
+    noise = white_noise(400, height, width)
+    frequencies, profiles = sharpness.radial_spectrum(noise)
+    shorter = min(height, width)
+    np.testing.assert_allclose(frequencies, np.arange(1, shorter // 2 + 1) / shorter)
+    assert profiles.shape == (400, len(frequencies))
+    np.testing.assert_allclose(profiles.mean(axis=0)[1:], (256**2 - 1) / 12 / 255**2, rtol=0.06)  # the window costs the first some
+    # the share of the plane from 0.25 cycles/px on: 1 − π/16
+    assert sharpness.highfreq_energy(noise).mean() == pytest.approx((256**2 - 1) / 12 / 255**2 * (1 - np.pi / 16), rel=0.03)
+
+
+def test_the_spectrum_of_a_wave_is_a_peak():
+    wave = (127.5 + 100 * np.cos(np.arange(64) * 2 * np.pi * 8 / 64)).round().astype(np.uint8)
+    image = np.broadcast_to(wave[None, :, None, None], (1, 64, 64, 3)).copy()
+    frequencies, profiles = sharpness.radial_spectrum(image)
+    assert frequencies[profiles[0].argmax()] == 8 / 64
+    assert profiles[0, 12:].max() < 1e-3 * profiles[0].max()
+    np.testing.assert_allclose(sharpness.radial_spectrum(image.transpose(0, 2, 1, 3))[1], profiles)
+
+
+def test_spectrum_distance():
+    noise = white_noise(30, 32, 32, high=128)
+    assert sharpness.spectrum_distance(noise, noise) == 0
+    assert sharpness.spectrum_distance(2 * noise, noise) == pytest.approx(np.log10(4), rel=1e-3)  # twice the contrast, four times the power
+    assert sharpness.spectrum_distance(noise[:10], 2 * noise) == pytest.approx(np.log10(4), abs=0.05)  # other images of the kind
+    with pytest.raises(ValueError, match="expected the outputs' "):
+        sharpness.spectrum_distance(noise, noise[:, :16])
+    with pytest.raises(ValueError, match="two vectors of the same length"):
+        sharpness.profile_distance(np.ones(3), np.ones(4))
+
+
+def test_detail_is_what_the_single_functions_give():
+    outputs, targets = noisy(pairs(70)[1], 0.05), pairs(70)[1]
+    one, two = sharpness.detail(outputs), sharpness.detail(targets)
+    np.testing.assert_array_equal(one.spectrum, sharpness.radial_spectrum(outputs)[1])
+    for name, values in sharpness.ratios(one, two).items():
+        np.testing.assert_array_equal(values, getattr(sharpness, name)(outputs, targets))
+
+
 # ---- what is refused
 
 
-TWO_IMAGES = [paired.mae, paired.mse, paired.psnr, paired.ssim, sharpness.highfreq_ratio, sharpness.colourfulness_ratio]
+TWO_IMAGES = [
+    paired.mae, paired.mse, paired.psnr, paired.ssim, sharpness.highfreq_ratio, sharpness.gradient_ratio, sharpness.colourfulness_ratio
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("metric", TWO_IMAGES)
@@ -277,8 +382,12 @@ def test_order_of_the_features_does_not_matter():
 
 
 def test_registry():
-    names = "mae mse psnr ssim pd lpips kid fid precision recall density coverage vendi_ratio jsd intra_diversity pairgain retrieval"
-    assert [*METRICS] == [*names.split(), "highfreq_ratio", "colourfulness_ratio"]
+    names = """
+        mae mse psnr ssim ms_ssim pd lpips  kid fid fjd precision recall density coverage
+        vendi_ratio ndb jsd distinct_share near_duplicate_share intra_diversity  pairgain retrieval
+        highfreq_ratio gradient_ratio colourfulness_ratio spectrum_distance
+    """
+    assert [*METRICS] == names.split()
     for name, spec in METRICS.items():
         assert spec.name == name
         assert spec.citation
