@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 INTRA_CONDITIONS = 64
 """Conditions over which the diversity among samples is measured."""
+INTRA_AT_ONCE = 8
+"""Conditions whose samples are held at a time: an image's embedding is 12 MB through Inception-2015."""
 DERANGEMENT_BLOCK = 32
 """Test images among which pairgain exchanges targets, and which are held in memory at a time."""
 DISTRIBUTION_METRICS = (
@@ -233,9 +235,10 @@ def _look(outputs: np.ndarray, targets: np.ndarray | None, prepared: Prepared, j
             row["intra_diversity"] = np.full(len(block), np.nan)
             chosen = block[: max(INTRA_CONDITIONS - conditions, 0)]
             conditions += len(chosen)
-            if len(chosen):
-                others = [judge.embeddings(outputs[sample][chosen]) for sample in range(1, samples)]
-                row["intra_diversity"][: len(chosen)] = diversity.intra_diversity(torch.stack([embedding[: len(chosen)], *others]))
+            for start in range(0, len(chosen), INTRA_AT_ONCE):
+                part = slice(start, min(start + INTRA_AT_ONCE, len(chosen)))
+                others = [judge.embeddings(outputs[sample][chosen[part]]) for sample in range(1, samples)]
+                row["intra_diversity"][part] = diversity.intra_diversity(torch.stack([embedding[part], *others]))
         rows.append(row)
     if channels and checks.looks_like_bgr(checks.ChannelOrder.joined(channels)):
         raise UserError(

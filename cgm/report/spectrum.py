@@ -8,12 +8,14 @@ from statistics import median
 from matplotlib.figure import Figure
 
 from cgm import stats
+from cgm.metrics.sharpness import ENERGY_EPSILON
 from cgm.report import labels
 from cgm.report.drawing import MARKERS, Picture, Theme, csv_bytes, plot
 from cgm.report.results import DatasetResult, Results, RunResult
 
 Curve = list[tuple[float, float, float, float, int]]
-"""Frequency in cycles/px; median, lowest and highest over seeds of log₁₀ (power of outputs ÷ power of targets); n."""
+"""Frequency in cycles/px; median, lowest and highest over seeds of log₁₀ (power of outputs ÷ power of targets), as in
+:func:`cgm.metrics.sharpness.profile_distance`; n."""
 
 
 def spectrum(results: Results, dataset: DatasetResult) -> Picture | None:
@@ -71,5 +73,5 @@ def _curve(runs: list[RunResult]) -> Curve:
         profiles = run.scores.get("spectrum") if run.ok else None
         if profiles:
             for frequency, output, target in zip(profiles["frequencies"], profiles["outputs"], profiles["targets"], strict=True):
-                found.setdefault(frequency, []).append(math.log10(output / target))
+                found.setdefault(frequency, []).append(math.log10((output + ENERGY_EPSILON) / (target + ENERGY_EPSILON)))
     return [(frequency, median(values), min(values), max(values), len(values)) for frequency, values in sorted(found.items())]
