@@ -47,7 +47,7 @@ def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_co
     lengths = [float(squared_norms(x).sqrt().mean()) for x in (targets, true_conditions)]
     if lengths[1] == 0:
         raise ValueError("real_conditions: found zeros alone, expected features that differ from 0")
-    alpha = fake_conditions.dtype.type(lengths[0] / lengths[1])
+    alpha = lengths[0] / lengths[1]
     return fid(np.hstack([fake, alpha * fake_conditions]), np.hstack([real, alpha * real_conditions]))
 
 

@@ -1,12 +1,11 @@
 """Outputs of known faults against the metrics that must see them, through the evaluation as a run uses it."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from metrics_inputs import blurred, noisy, pairs
+from metrics_inputs import TEST, TRAIN, blurred, noisy, prepare
 
 import pipeline.evaluate
 import pipeline.reference
@@ -15,37 +14,15 @@ from cgm.config import Evaluation
 from cgm.data.prepared import open_prepared
 from cgm.errors import UserError
 from cgm.evaluation import evaluate_outputs
-from cgm.metrics import METRICS
+from cgm.metrics import METRICS, paired
 from cgm.metrics.judges import load_judge
 from cgm.metrics.validation import validation_metrics
 from cgm.reference import Reference, build_reference
 from pipeline import stage
 
-TRAIN, VAL, TEST = 140, 4, 60
 CONFIG = Evaluation(neighbours=5, bins=8, floor_splits=2, lpips="off")
+MISSING = {"lpips", "intra_diversity", "ms_ssim"}
 PAIRED = {name for name, spec in METRICS.items() if spec.needs_targets}
-
-
-def prepare(folder: Path, *, paired: bool = True, hidden: bool = False, test_size: int = TEST) -> Path:
-    """A prepared dataset of drawn shapes, in the form that the stage ``prepare`` writes."""
-    a, b = pairs(TRAIN + VAL + TEST)
-    cuts = {"train": slice(0, TRAIN), "val": slice(TRAIN, TRAIN + VAL), "test": slice(TRAIN + VAL, TRAIN + VAL + test_size)}
-    rows, counts = [], {}
-    for split, cut in cuts.items():
-        (folder / split).mkdir(parents=True)
-        for side, images in (("A", a), ("B", b)):
-            np.save(folder / split / f"{side}.npy", images[cut])
-        ids = [f"shape{index}" for index in range(len(a))[cut]]
-        aligned = paired or (hidden and split != "train")
-        for side in ("AB",) if aligned else ("A", "B"):
-            rows += [(split, side, index, name, name) for index, name in enumerate(ids)]
-        counts[split] = {"A": len(ids), "B": len(ids)}
-    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("split", "side", "index", "id", "label"), *rows])
-    card = {"dataset": "shapes", "source": "folder", "variant": "base", "image_size": 64, "paired": paired, "hidden_pairs": hidden,
-            "counts": counts, "data_sha256": "0" * 64}  # fmt: skip
-    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +66,18 @@ def test_perfect_outputs(perfect):
         "pairgain": 1,
         "retrieval": 1,
         "highfreq_ratio": 1,
+        "gradient_ratio": 1,
         "colourfulness_ratio": 1,
+        "spectrum_distance": 0,
+        "distinct_share": 1,
     }
     assert {name: perfect[name] for name in exact} == pytest.approx(exact, abs=1e-6)
     assert abs(perfect["kid"]) < 0.03
     assert min(perfect["precision"], perfect["recall"], perfect["coverage"]) > 0.7
     assert 0.8 < perfect["vendi_ratio"] < 1.2
     assert perfect["jsd"] < 0.1
+    assert perfect["ndb"] <= 0.25
+    assert perfect["near_duplicate_share"] < 0.3
 
 
 def test_every_value_lies_in_its_bounds(score, perfect, target):
@@ -114,6 +96,9 @@ def test_collapse_is_seen_with_and_without_noise(score, perfect, target, deviati
     assert metrics["coverage"] < 0.2
     assert metrics["vendi_ratio"] < 0.3
     assert metrics["jsd"] > 0.3
+    assert metrics["ndb"] > 0.5
+    assert metrics["near_duplicate_share"] > 0.9
+    assert metrics["distinct_share"] == (1 if deviation else 1 / len(target))  # which noise defeats
     assert metrics["kid"] > perfect["kid"] + 0.1
     assert abs(metrics["pairgain"]) < 0.05
     assert metrics["retrieval"] < 0.05
@@ -125,12 +110,16 @@ def test_an_ignored_condition_is_seen_by_conditioning_alone(score, perfect, targ
         assert metrics[name] == pytest.approx(perfect[name], abs=1e-6, rel=1e-6), name
     assert abs(metrics["pairgain"]) < 0.1
     assert metrics["retrieval"] == 0
+    assert metrics["fjd"] > 1.2 * perfect["fjd"]
     assert metrics["pd"] > 1
 
 
 def test_blur_and_noise_are_seen(score, perfect, target):
     blur, noise = score(blurred(target, 1.5)), score(noisy(target, 0.05))
     assert blur["highfreq_ratio"] < 0.1
+    assert blur["gradient_ratio"] < 0.8 < perfect["gradient_ratio"] < noise["gradient_ratio"]
+    assert blur["spectrum_distance"] > 1
+    assert noise["spectrum_distance"] > 0.02
     assert noise["highfreq_ratio"] > 0.9
     for metrics in (blur, noise):
         assert metrics["kid"] > perfect["kid"] + 0.02
@@ -186,10 +175,16 @@ def test_the_table_stands_in_test_order(prepared, reference, judge, target):
 def test_facts_beside_the_values(prepared, reference, judge, target):
     result, _ = evaluate_outputs(target[None], prepared, reference, CONFIG, judge)
     assert [set(result[key]) for key in ("metrics", "judges", "n_real", "n_fake")] == [set(METRICS)] * 4
-    assert {name for name, value in result["metrics"].items() if value is None} == set(result["notes"]) == {"lpips", "intra_diversity"}
+    assert {name for name, value in result["metrics"].items() if value is None} == set(result["notes"]) == MISSING
+    assert result["notes"]["ms_ssim"] == "needs images of 161 px or more, found 64"
     assert result["judges"]["kid"] == "efficientnet-lite0"
     assert result["judges"]["mae"] == ""
     assert (result["n_real"]["kid"], result["n_real"]["recall"], result["n_fake"]["kid"]) == (TRAIN, TEST, TEST)
+    low, high = result["intervals"]["kid"]
+    assert low < result["metrics"]["kid"] < high
+    assert result["chance"] == {"retrieval": 1 / TEST}
+    assert [len(values) for values in result["spectrum"].values()] == [32, 32, 32]
+    assert result["spectrum"]["outputs"] == result["spectrum"]["targets"]
     json.dumps(result, allow_nan=False)
 
 
@@ -199,7 +194,13 @@ def test_unpaired_data(tmp_path, judge, hidden):
     reference = build_reference(prepared, CONFIG, judge)
     result, table = evaluate_outputs(np.array(prepared.images("test", "A"))[None], prepared, reference, CONFIG, judge)
     missing = {name for name in PAIRED if result["metrics"][name] is None}
-    assert missing == ({"lpips"} if hidden else PAIRED)
+    assert missing == ({"lpips", "ms_ssim"} if hidden else PAIRED)
+    assert result["notes"]["fjd"] == "the train split holds no pairs"
+    # without targets of their own, the outputs' spectrum is compared with the train targets'
+    assert (result["spectrum"]["targets"] == reference.spectrum.tolist()) is not hidden
+    assert result["n_real"]["spectrum_distance"] == (TEST if hidden else TRAIN)
+    assert result["chance"] == ({"retrieval": 1 / TEST} if hidden else {})
+    assert "fjd" not in baselines.floor_scores(prepared, reference, CONFIG, 0).values
     assert ("mae" in table) is hidden
     assert result["metrics"]["kid"] > 0.05
     if not hidden:
@@ -217,7 +218,7 @@ def test_too_few_images_leave_reasons(tmp_path, judge):
     assert result["notes"]["jsd"].startswith("needs 500 different train targets or more")
     assert result["metrics"]["kid"] is not None
     rows = baselines.reference_rows(prepared, reference, config, judge)
-    assert {row["metric"] for row in rows if row["value"] is None} >= {"recall", "jsd"}
+    assert {row["metric"] for row in rows if row["value"] is None} >= {"recall", "ndb", "jsd"}
 
 
 def test_one_test_image(tmp_path, judge):
@@ -225,14 +226,32 @@ def test_one_test_image(tmp_path, judge):
     reference = build_reference(prepared, CONFIG, judge)
     result, _ = evaluate_outputs(np.array(prepared.images("test", "B"))[None], prepared, reference, CONFIG, judge)
     assert result["notes"]["kid"] == "needs 2 outputs or more, found 1"
+    assert result["notes"]["fjd"] == result["notes"]["near_duplicate_share"] == result["notes"]["kid"]
+    assert result["intervals"] == {}
     assert result["notes"]["pairgain"] == "needs two different test targets or more"
     assert result["metrics"]["mae"] == 0
+
+
+def test_ms_ssim_where_images_are_large_enough(tmp_path, judge):
+    prepared = open_prepared(prepare(tmp_path / "shapes", test_size=6, size=162))
+    reference = build_reference(prepared, CONFIG, judge)
+    outputs = noisy(np.array(prepared.images("test", "B")), 0.05)
+    result, table = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
+    assert result["metrics"]["ms_ssim"] == pytest.approx(paired.ms_ssim(outputs, prepared.images("test", "B")).mean())
+    assert table["ms_ssim"].between(0.5, 0.999).all()
+
+
+def test_outputs_in_bgr_are_an_error(prepared, reference, judge, target):
+    with pytest.raises(UserError, match=r"outputs: found images that fit .* \(BGR\), expected RGB; .* run the stage 'translate' again"):
+        evaluate_outputs(blurred(target, 1)[None, ..., ::-1], prepared, reference, CONFIG, judge)
 
 
 def test_what_does_not_belong_together_is_an_error(prepared, reference, judge, target):
     for outputs in (target, target[None, :5], target[None].astype(np.float32), target[None, :, :32]):
         with pytest.raises(UserError, match=r"expected uint8 K×60×64×64×3 .*run the stage 'translate' again"):
             evaluate_outputs(outputs, prepared, reference, CONFIG, judge)
+    with pytest.raises(UserError, match=r"each sample: found dtype float64 in \[0, 1\].*multiply by 255 and round; then run the stage"):
+        evaluate_outputs(target[None] / 255, prepared, reference, CONFIG, judge)
     other = CONFIG.model_copy(update={"judge": "efficientnet-lite1"})
     with pytest.raises(UserError, match="its judge is efficientnet-lite0, expected efficientnet-lite1"):
         evaluate_outputs(target[None], prepared, reference, other, judge)
@@ -260,11 +279,15 @@ def test_reference_rows(prepared, reference, judge, perfect):
     rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
     value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
     assert len(value) == len(rows)
-    assert {row["metric"] for row in rows if row["method"] == "floor:real"} == set(evaluation.DISTRIBUTION_METRICS)
+    assert {row["metric"] for row in rows if row["method"] == "floor:real"} == {*evaluation.DISTRIBUTION_METRICS, "fjd"}
+    judged = {row["metric"]: row["judge"] for row in rows}
+    assert (judged["distinct_share"], judged["fjd"]) == ("", "efficientnet-lite0")
     for split in range(2):
         assert abs(value["floor:real", split, "kid"]) < 0.02
         assert value["floor:real", split, "recall"] > 0.6
         assert value["floor:real", split, "jsd"] < 0.15
+        assert value["floor:real", split, "distinct_share"] == 1
+        assert value["floor:real", split, "fjd"] < value["baseline:mean_image", 0, "fjd"]
     assert value["floor:real", 0, "kid"] != value["floor:real", 1, "kid"]
     assert value["baseline:mean_image", 0, "vendi_ratio"] < 0.2
     assert value["baseline:copy_input", 0, "colourfulness_ratio"] < 0.1
