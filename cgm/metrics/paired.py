@@ -105,14 +105,14 @@ def _similarity(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[T
     rows, columns = windows[0], windows[1].T
 
     def mean(values: Tensor) -> Tensor:
-        return rows @ values @ columns
+        return rows @ (values @ columns)
 
     mean_x, mean_y = mean(x), mean(y)
-    variance_x, variance_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
-    covariance = mean(x * y) - mean_x * mean_y
+    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance, variances = mean(x * y) - product, mean(x * x + y * y) - squares
     c1, c2 = SSIM_K1**2, SSIM_K2**2
-    contrast = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    contrast = (2 * covariance + c2) / (variances + c2)
+    luminance = (2 * product + c1) / (squares + c1)
     return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
 
 
