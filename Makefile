@@ -40,7 +40,7 @@ lint: setup
 ui: setup
 	$(BIN)/python -m pipeline.track
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
-	  --backend-store-uri "$$($(BIN)/python -c 'from cgm.config import load_params; print(load_params().tracking.uri)')"
+	  --backend-store-uri "$$($(BIN)/python -c 'from cgm.params import load_params; print(load_params().tracking.uri)')"
 
 # The same stages through DVC, one at a time; a run that fails stops no other, and the report is made without it.
 repro: export PATH := $(CURDIR)/$(BIN):$(PATH)

@@ -26,8 +26,8 @@ from typing import Any
 import yaml
 
 from benchmarks import PAGE, machine, renew_section, stand_in
-from cgm.config import Yaml
 from cgm.errors import UserError
+from cgm.params import Yaml
 from pipeline.stages import load_table
 
 ROOT = Path(__file__).parents[1]

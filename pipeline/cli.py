@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cgm import weights
-from cgm.config import Params, load_params
+from cgm.config import Params
 from cgm.errors import UserError
 from cgm.files import write_text
+from cgm.params import load_params
 from pipeline import stages
 
 PARAMS = Path("params.yaml")

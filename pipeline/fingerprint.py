@@ -37,7 +37,7 @@ REGISTRY = "cgm.methods"
 DVC_STAGE = "DVC_STAGE"
 """Environment variable that DVC gives the commands it runs."""
 SERIAL = "dvc repro runs one stage at a time; `snakemake --cores 8 all` runs the same stages side by side, and DVC finds them done"
-NOT_IN_RESULTS = ("cgm.config", "cgm.errors", "pipeline.stage")
+NOT_IN_RESULTS = ("cgm.config", "cgm.errors", "cgm.params", "pipeline.stage")
 """Settings count by value (see above); messages and the command line change no result."""
 
 

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cgm.config import Params, load_params
+from cgm.config import Params
 from cgm.errors import UserError
 from cgm.files import write_json
+from cgm.params import load_params
 from cgm.weights import use_folder
 
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from cgm.config import Params, Yaml, parse_params
+from cgm.config import Params
 from cgm.errors import UserError
+from cgm.params import Yaml, parse_params
 
 INTERPOLATION = re.compile(r"\$\{([^}]+)\}")
 COMPUTING = ("reference", "train", "translate", "evaluate")

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from cgm import config, training
-from cgm.config import Params, Run, parse_params
+from cgm.config import Params, Run
 from cgm.data.batches import Batches
 from cgm.data.prepared import Prepared
 from cgm.errors import UserError
 from cgm.methods.base import Method
+from cgm.params import parse_params
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from cgm.config import Params, Run, parse_params
+from cgm.config import Params, Run
 from cgm.metrics import METRICS
+from cgm.params import parse_params
 
 SIZE = 32
 COUNTS = {"train": 6, "val": 2, "test": 10}

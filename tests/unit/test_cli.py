@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cgm import weights
-from cgm.config import load_params
+from cgm.params import load_params
 from pipeline import cli
 
 ROOT = Path(__file__).parents[2]

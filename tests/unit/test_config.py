@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cgm.config import load_params, parse_params
 from cgm.errors import UserError
+from cgm.params import load_params, parse_params
 
 ROOT = Path(__file__).parents[2]
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -10,8 +10,9 @@ import yaml
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from cgm.config import METHODS, load_params, parse_params
+from cgm.config import METHODS
 from cgm.errors import UserError
+from cgm.params import load_params, parse_params
 from pipeline import fingerprint, stages
 from pipeline.fingerprint import Code, read_module
 from pipeline.stages import Stage, Table, load_table

@@ -11,9 +11,10 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from cgm.config import Params, parse_params
+from cgm.config import Params
 from cgm.errors import UserError
 from cgm.files import read_json, write_json, write_text
+from cgm.params import parse_params
 from pipeline.track import NAME, PARENT, STAMP, flatten, track
 
 ROOT = Path(__file__).parents[2]

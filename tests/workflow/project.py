@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from cgm.config import Yaml
+from cgm.params import Yaml
 
 ROOT = Path(__file__).parents[2]
 JOB = re.compile(r"^Job (\d+): (\w[\w-]*)(.*)$")

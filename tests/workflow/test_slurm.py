@@ -13,7 +13,7 @@ import yaml
 from one_host_slurm import Cluster, missing_programs, one_host_slurm
 from project import ROOT, Outcome, Project, miniature
 
-from cgm.config import Yaml
+from cgm.params import Yaml
 from pipeline.stages import load_table
 
 PROFILE = Path("profiles/snakemake/slurm")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from project import Outcome, Project
 
-from cgm.config import load_params
 from cgm.files import read_json
+from cgm.params import load_params
 from pipeline.stages import load_table
 
 LAMBDA = "methods.pix2pix.l1_weight"
