@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cgm.metrics import checks
-from cgm.metrics.blocks import directions, gram
+from cgm.metrics.blocks import directions, gram, squared_norms
 
 TIE = 1e-9
 """Cosine distances closer than this are one distance."""
@@ -47,7 +47,9 @@ def retrieval(fake: np.ndarray, targets: np.ndarray) -> np.ndarray:
     if a.shape != b.shape:
         raise ValueError(f"targets: found {len(b)} rows, expected the outputs' {len(a)}")
     shares = []
-    for rows, similarity in gram(directions(a), directions(b)):
+    lengths = squared_norms(a).sqrt_().clamp_min_(1e-12)
+    for rows, similarity in gram(a, directions(b)):
+        similarity.div_(lengths[rows, None])
         nearest = similarity >= similarity.amax(dim=1, keepdim=True) - TIE
         shares.append(nearest[:, rows].diagonal().double() / nearest.sum(1))
     return torch.cat(shares).numpy()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cgm.metrics import checks
-from cgm.metrics.blocks import NEAR, gram, nearest_others, row_blocks, squared_distances, squared_norms
+from cgm.metrics.blocks import NEAR, blocks, gram, nearest_others, squared_distances, squared_norms
 
 RESAMPLES = 200
 """Of both samples, behind KID's interval."""
@@ -24,11 +24,8 @@ def fid(fake: np.ndarray, real: np.ndarray) -> float:
 
     tr (ΣT)^½ is computed exactly, for any N and D, as the nuclear norm ‖A Bᵀ‖ ÷ √((n − 1)(m − 1)) of the centred features A and B.
     """
-    (mean_a, a), (mean_b, b) = (_centred_root(x) for x in checks.two_features(fake, real, at_least=2))
-    degrees_a, degrees_b = len(fake) - 1, len(real) - 1
-    traces = a.square().sum() / degrees_a + b.square().sum() / degrees_b
-    cross = torch.linalg.svdvals(a @ b.T).sum() / (degrees_a * degrees_b) ** 0.5
-    return max(float((mean_a - mean_b).square().sum() + traces - 2 * cross), 0.0)
+    x, y = checks.two_features(fake, real, at_least=2)
+    return _frechet([x], [y], [1.0])
 
 
 def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_conditions: np.ndarray) -> float:
@@ -39,16 +36,15 @@ def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_co
     target. α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals, so that both halves weigh alike. Raises ``ValueError`` also where images and
     conditions differ in number, or all real conditions are zeros.
     """
-    _, targets = checks.two_features(fake, real, at_least=2)
-    _, true_conditions = checks.two_features(fake_conditions, real_conditions)
-    for name, images, conditions in (("fake", fake, fake_conditions), ("real", real, real_conditions)):
-        if len(images) != len(conditions):
-            raise ValueError(f"{name}_conditions: found {len(conditions)} rows, expected one for each of the {len(images)} images")
+    outputs, targets = checks.two_features(fake, real, at_least=2)
+    conditions, true_conditions = checks.two_features(fake_conditions, real_conditions)
+    for name, images, theirs in (("fake", outputs, conditions), ("real", targets, true_conditions)):
+        if len(images) != len(theirs):
+            raise ValueError(f"{name}_conditions: found {len(theirs)} rows, expected one for each of the {len(images)} images")
     lengths = [float(squared_norms(x).sqrt().mean()) for x in (targets, true_conditions)]
     if lengths[1] == 0:
         raise ValueError("real_conditions: found zeros alone, expected features that differ from 0")
-    alpha = lengths[0] / lengths[1]
-    return fid(np.hstack([fake, alpha * fake_conditions]), np.hstack([real, alpha * real_conditions]))
+    return _frechet([outputs, conditions], [targets, true_conditions], [1.0, lengths[0] / lengths[1]])
 
 
 def kid(fake: np.ndarray, real: np.ndarray, real_term: float | None = None) -> float:
@@ -168,15 +164,29 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
     )
 
 
-def _centred_root(x: Tensor) -> tuple[Tensor, Tensor]:
+def _frechet(fake: list[Tensor], real: list[Tensor], scales: list[float]) -> float:
+    """Of rows that consist of parts, each times its scale; they are never joined as a whole."""
+    (mean_a, a), (mean_b, b) = (_centred_root(parts, scales) for parts in (fake, real))
+    degrees_a, degrees_b = len(fake[0]) - 1, len(real[0]) - 1
+    traces = a.square().sum() / degrees_a + b.square().sum() / degrees_b
+    cross = torch.linalg.svdvals(a @ b.T).sum() / (degrees_a * degrees_b) ** 0.5
+    return max(float((mean_a - mean_b).square().sum() + traces - 2 * cross), 0.0)
+
+
+def _centred_root(parts: list[Tensor], scales: list[float]) -> tuple[Tensor, Tensor]:
     """The mean of N×D, and a matrix A of at most D rows such that AᵀA is that of the centred rows: large samples cost no larger a
     decomposition."""
-    mean = torch.stack([block.sum(0) for _, block in row_blocks(x)]).sum(0) / len(x)
-    if len(x) <= x.shape[1]:
-        return mean, x.double() - mean
-    root = torch.empty(0, x.shape[1], dtype=torch.float64)
-    for _, block in row_blocks(x):
-        root = torch.linalg.qr(torch.cat([root, block - mean]), mode="r").R
+    count, width = len(parts[0]), sum(part.shape[1] for part in parts)
+
+    def joined(rows: slice) -> Tensor:
+        return torch.cat([scale * part[rows].double() for part, scale in zip(parts, scales, strict=True)], dim=1)
+
+    mean = torch.stack([joined(rows).sum(0) for rows in blocks(count, 8 * width)]).sum(0) / count
+    if count <= width:
+        return mean, joined(slice(None)) - mean
+    root = torch.empty(0, width, dtype=torch.float64)
+    for rows in blocks(count, 8 * width):
+        root = torch.linalg.qr(torch.cat([root, joined(rows) - mean]), mode="r").R
     return mean, root
 
 

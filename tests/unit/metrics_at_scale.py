@@ -1,0 +1,95 @@
+"""The stages ``reference`` and ``evaluate`` on many small images, through a judge that costs nothing: what they hold in memory.
+
+``python metrics_at_scale.py FOLDER COUNT`` prints the peak resident memory of each, in bytes. Only the network is a stand-in, for 50,000
+images through the real one would take a quarter of an hour; its features are as wide, and the evaluation's code is all there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cgm.config import Evaluation
+from cgm.data.prepared import open_prepared
+from cgm.evaluation import evaluate_outputs
+from cgm.reference import Reference, build_reference
+
+SIZE, WIDTH = 32, 1280
+CONFIG = Evaluation(lpips="off")
+
+
+class StandIn:
+    """Random projections of the image, reduced to 8×8 px."""
+
+    name, sha256 = CONFIG.judge, "0" * 64
+
+    def __init__(self) -> None:
+        self.projection = np.random.default_rng(0).normal(size=(8 * 8 * 3, WIDTH)).astype(np.float32)
+
+    def look(self, images: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+        small = images.reshape(-1, 8, SIZE // 8, 8, SIZE // 8, 3).mean(axis=(2, 4), dtype=np.float32).reshape(len(images), -1) / 255
+        return np.maximum(small @ self.projection, 0), torch.from_numpy(small)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.look(np.array(images[start : start + 32]))[0] for start in range(0, len(images), 32)])
+
+
+def make(folder: Path, count: int) -> None:
+    """As many train as test pairs of blocks in random colours; outputs that are noisy targets."""
+    generator = np.random.default_rng(0)
+    for split, rows in (("train", count), ("val", 1), ("test", count)):
+        (folder / split).mkdir(parents=True)
+        for side in ("A", "B", "outputs") if split == "test" else ("A", "B"):
+            shape = (rows, SIZE, SIZE, 3) if side != "outputs" else (1, rows, SIZE, SIZE, 3)
+            file = np.lib.format.open_memmap(folder / split / f"{side}.npy", mode="w+", dtype=np.uint8, shape=shape)
+            for start in range(0, rows, 500):
+                coarse = generator.integers(0, 256, (min(500, rows - start), 4, 4, 3), dtype=np.uint8)
+                file.reshape(rows, SIZE, SIZE, 3)[start : start + 500] = coarse.repeat(SIZE // 4, axis=1).repeat(SIZE // 4, axis=2)
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [
+            (split, "AB", index, index, "") for split, count in (("train", count), ("val", 1), ("test", count)) for index in range(count)
+        ]
+        csv.writer(file, lineterminator="\n").writerows([("split", "side", "index", "id", "label"), *rows])
+    counts = {split: {"A": rows, "B": rows} for split, rows in (("train", count), ("val", 1), ("test", count))}
+    card = {"dataset": "blocks", "image_size": SIZE, "paired": True, "hidden_pairs": False, "counts": counts, "data_sha256": "0" * 64}
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+
+
+def reference(folder: Path) -> None:
+    torch.set_num_threads(1)
+    build_reference(open_prepared(folder), CONFIG, StandIn()).save(folder / "reference.npz")
+
+
+def evaluate(folder: Path) -> None:
+    torch.set_num_threads(1)
+    outputs = np.load(folder / "test" / "outputs.npy", mmap_mode="r")
+    result, table = evaluate_outputs(outputs, open_prepared(folder), Reference.load(folder / "reference.npz"), CONFIG, StandIn())
+    assert {name for name, value in result["metrics"].items() if value is None} == {"ms_ssim", "lpips", "intra_diversity"}
+    assert len(table) == outputs.shape[1]
+
+
+def measured(stage, folder: Path, results) -> None:
+    stage(folder)
+    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def main(folder: Path, count: int) -> None:
+    make(folder, count)
+    context = multiprocessing.get_context("spawn")  # a fresh process has no peak of its parent's
+    for stage in (reference, evaluate):
+        results = context.Queue()
+        process = context.Process(target=measured, args=(stage, folder, results))
+        process.start()
+        process.join()
+        print(results.get(timeout=1) if process.exitcode == 0 else f"{stage.__name__} failed", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
