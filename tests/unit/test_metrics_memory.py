@@ -12,7 +12,7 @@ LIMIT = 4 * 2**30
 
 @pytest.mark.slow
 def test_50000_images_fit(tmp_path):
-    """Peaks at two sizes (at which every block is full) give those at a third: nothing in the evaluation grows faster than the images do."""
+    """Peaks at two sizes, at which every block is full, give that at a third: nothing in the evaluation grows faster than the images."""
     peaks = []
     for count in (FEWER, MORE):
         command = [sys.executable, str(Path(__file__).with_name("metrics_at_scale.py")), str(tmp_path / str(count)), str(count)]
