@@ -74,7 +74,7 @@ def distribution_scores(
     else:
         value, scores.intervals["kid"] = distribution.kid_with_interval(features, reals.features, generator, real_part=reals.kid_part)
         scores.add("kid", value, trained, count)
-        scores.add("fid", distribution.fid(features, reals.features), trained, count)
+        scores.add("fid", distribution.fid(features, reals.features, reals.moments), trained, count)
     if (fewest := min(count, len(subset))) <= config.neighbours:
         for name in NEIGHBOURHOOD:
             scores.leave_out(name, f"needs more than {config.neighbours} images (evaluation.neighbours), found {fewest}")

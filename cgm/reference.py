@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from cgm.config import Evaluation
 from cgm.errors import UserError
@@ -33,11 +34,18 @@ class Reals:
     """bins×D: the k-means centres of NDB and JSD; 0×D where the images are too few."""
     shares: np.ndarray
     """The reals' share of each bin."""
+    mean: np.ndarray
+    root: np.ndarray
+    """Their part of FID: the features' mean and the root of their covariance."""
     kernel_mean: np.ndarray
     """The reals' own term of KID (a scalar)."""
     kid_weights: np.ndarray
     kid_terms: np.ndarray
     """Their part of KID's interval."""
+
+    @property
+    def moments(self) -> distribution.Moments:
+        return distribution.Moments(torch.from_numpy(self.mean), torch.from_numpy(self.root), len(self.features))
 
     @property
     def kid_part(self) -> distribution.RealPart:
@@ -105,12 +113,14 @@ def reals_of(features: np.ndarray, config: Evaluation, generator: np.random.Gene
     subset = generator.permutation(len(features))
     enough = distinct(features) >= config.bins
     centres = diversity.kmeans(features, config.bins, generator) if enough else np.empty((0, features.shape[1]))
-    part = distribution.kid_real_part(features, generator)
+    moments, part = distribution.moments(features), distribution.kid_real_part(features, generator)
     return Reals(
         features=features,
         subset=subset,
         centres=centres,
         shares=diversity.bin_shares(features, centres) if enough else np.empty(0),
+        mean=moments.mean.numpy(),
+        root=moments.root.numpy(),
         kernel_mean=np.asarray(part.mean),
         kid_weights=part.weights,
         kid_terms=part.terms,
