@@ -1,4 +1,5 @@
-"""Measurements of this project, each a command that can renew its own section of ``docs/performance.md``; run from the repository's root.
+"""Measurements of this project, each a command that can renew its own sections of ``docs/performance.md`` or ``docs/metrics.md``; run from
+the repository's root.
 
 Nobody edits the figures there: a section stands between two comments, and the rest of the page is left alone.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cgm.files import write_text
@@ -24,6 +26,12 @@ def renew_section(name: str, text: str, page: Path = PAGE) -> None:
     place = re.compile(re.escape(opening) + ".*?" + re.escape(closing) + "\n", re.DOTALL)
     new = place.sub(lambda _: section, old, count=1) if place.search(old) else f"{old.rstrip()}\n\n{section}"
     write_text(page, new)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> str:
+    """Markdown; all columns but the first are ``numbers`` (set flush right), or none is."""
+    rule = ["---", *["---:" if numbers else "---"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def machine() -> str:

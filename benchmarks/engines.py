@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks import PAGE, machine, renew_section, stand_in
+from benchmarks import PAGE, machine, renew_section, stand_in, table
 from cgm.errors import UserError
 from cgm.params import Yaml
 from pipeline.stages import load_table
@@ -250,19 +250,19 @@ def measure(runs: Sequence[int], changed_at: int, repeats: int) -> str:
         f"{', '.join(f'{count} = {_shape(count)}' for count in runs)}.\n"
         "All times are seconds; the limit holds for the median.",
         "### Nothing to do",
-        _table(["command", "runs", "stages", "median", "min–max", "repeats", "limit", "kept"], idle),
+        table(["command", "runs", "stages", "median", "min–max", "repeats", "limit", "kept"], idle),
     ]
     if changed:
         parts += [
             "### One parameter of one method changed",
             f"Both engines executed the same jobs: {jobs}.\n"
             "*Beyond the jobs* is the wall time in which no job was at work; the start of a job's interpreter counts as overhead.",
-            _table(["command", "runs", "jobs", "wall", "beyond the jobs", "min–max", "repeats", "limit", "kept"], changed),
+            table(["command", "runs", "jobs", "wall", "beyond the jobs", "min–max", "repeats", "limit", "kept"], changed),
         ]
     parts += [
         "### What a start costs",
         f"A new interpreter; bytecode is compiled, the files are in the system's cache. Median of {repeats}.",
-        _table(["`python -c`", "wall", "min–max", "CPU", "loads, of the heavy packages"], starts),
+        table(["`python -c`", "wall", "min–max", "CPU", "loads, of the heavy packages"], starts),
     ]
     return "\n\n".join(parts)
 
@@ -287,11 +287,6 @@ def _summary(seconds: Sequence[float]) -> tuple[str, str]:
 def _verdict(seconds: Sequence[float], limits: dict[str, dict[int, float]], name: str, runs: int) -> tuple[str, str]:
     limit = limits.get(name, {}).get(runs)
     return ("", "") if limit is None else (f"{limit:g}", "yes" if statistics.median(seconds) <= limit else "**no**")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def _progress(row: Sequence[str]) -> None:
