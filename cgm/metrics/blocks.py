@@ -40,10 +40,10 @@ def directions(x: Tensor) -> Tensor:
 
 
 def gram(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """The rows of x yᵀ, block by block."""
-    columns = y.double().T
+    """The rows of x yᵀ, block by block; neither matrix is converted as a whole."""
     for rows in blocks(len(x), 8 * (len(y) + x.shape[1])):
-        yield rows, x[rows].double() @ columns
+        block = x[rows].double()
+        yield rows, torch.cat([block @ part.T for _, part in row_blocks(y)], dim=1)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:

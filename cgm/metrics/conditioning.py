@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cgm.metrics import checks
-from cgm.metrics.blocks import directions, gram, squared_norms
+from cgm.metrics.blocks import gram, squared_norms
 
 TIE = 1e-9
 """Cosine distances closer than this are one distance."""
@@ -47,9 +47,9 @@ def retrieval(fake: np.ndarray, targets: np.ndarray) -> np.ndarray:
     if a.shape != b.shape:
         raise ValueError(f"targets: found {len(b)} rows, expected the outputs' {len(a)}")
     shares = []
-    lengths = squared_norms(a).sqrt_().clamp_min_(1e-12)
-    for rows, similarity in gram(a, directions(b)):
-        similarity.div_(lengths[rows, None])
+    lengths_a, lengths_b = (squared_norms(x).sqrt_().clamp_min_(1e-12) for x in (a, b))
+    for rows, similarity in gram(a, b):
+        similarity.div_(lengths_a[rows, None]).div_(lengths_b)
         nearest = similarity >= similarity.amax(dim=1, keepdim=True) - TIE
         shares.append(nearest[:, rows].diagonal().double() / nearest.sum(1))
     return torch.cat(shares).numpy()
