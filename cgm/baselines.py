@@ -34,7 +34,7 @@ def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation,
             looked_through = judge.name if METRICS[name].judge == "judge" else ""
             rows.append(_row("floor:real", split, name, looked_through, value, scores.n_real[name], scores.n_fake[name]))
     for method, outputs in baselines(prepared):
-        result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge)
+        result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge, ours=True)
         for name, value in result["metrics"].items():
             counts = result["n_real"][name], result["n_fake"][name]
             rows.append(_row(f"baseline:{method}", 0, name, result["judges"][name], value, *counts))

@@ -106,7 +106,7 @@ def distribution_scores(
 
 
 def evaluate_outputs(
-    outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None
+    outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None, *, ours: bool = False
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Every metric of ``outputs``, uint8 K×N×H×W×3 over the test split (a memory map will do); sample 0 is what all but
     ``intra_diversity`` see.
@@ -115,12 +115,18 @@ def evaluate_outputs(
     by metric (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%) and ``chance`` (what guessing
     scores), of the metrics that have them; ``spectrum``: the mean radial spectra of the outputs and of what they are compared with, the
     test targets where they are aligned, else the train targets.
-    Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR.
+    Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR; ``ours``: they are known
+    not to be, whatever they look like (a baseline on a dataset whose task is to exchange the channels).
     """
     _check(outputs, prepared, reference, config)
     judge = judge or load_judge(config.judge)
     lpips = load_lpips(config.lpips)
     seen = _look(outputs, prepared.images("test", "B") if prepared.aligned else None, prepared, judge, lpips)
+    if not ours and seen.channels and checks.looks_like_bgr(checks.ChannelOrder.joined(seen.channels)):
+        raise UserError(
+            "outputs: found images that fit their targets only once red and blue are exchanged (BGR), expected RGB; exchange them where "
+            "they are made (image[..., ::-1]) and run the stage 'translate' again"
+        )
     count, columns, features = outputs.shape[1], seen.columns, seen.features
 
     generator = numpy_generator(str(prepared.card["dataset"]), "", 0, "evaluation/kid interval")
@@ -201,6 +207,8 @@ class _Seen:
     spectrum: np.ndarray
     target_spectrum: np.ndarray | None
     """Mean radial spectra."""
+    channels: list[checks.ChannelOrder]
+    """Whether red and blue look exchanged, by block; empty without targets."""
 
 
 def _look(outputs: np.ndarray, targets: np.ndarray | None, prepared: Prepared, judge: Judge, lpips: LPIPS | None) -> _Seen:
@@ -240,11 +248,6 @@ def _look(outputs: np.ndarray, targets: np.ndarray | None, prepared: Prepared, j
                 others = [judge.embeddings(outputs[sample][chosen[part]]) for sample in range(1, samples)]
                 row["intra_diversity"][part] = diversity.intra_diversity(torch.stack([embedding[part], *others]))
         rows.append(row)
-    if channels and checks.looks_like_bgr(checks.ChannelOrder.joined(channels)):
-        raise UserError(
-            "outputs: found images that fit their targets only once red and blue are exchanged (BGR), expected RGB; exchange them where "
-            "they are made (image[..., ::-1]) and run the stage 'translate' again"
-        )
     order = np.argsort(np.concatenate(blocks))
     return _Seen(
         features=features.values,
@@ -252,6 +255,7 @@ def _look(outputs: np.ndarray, targets: np.ndarray | None, prepared: Prepared, j
         columns={name: np.concatenate([row[name] for row in rows])[order] for name in rows[0]},
         spectrum=np.sum(spectra, axis=0) / count,
         target_spectrum=np.sum(target_spectra, axis=0) / count if target_spectra else None,
+        channels=channels,
     )
 
 
