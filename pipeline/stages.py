@@ -131,14 +131,15 @@ class Table:
                 )
                 self.stages[stage.name] = stage
         self._makers = {out: stage for stage in self.stages.values() for out in stage.outs}
+        self._inside: dict[str, list[str]] = {}
+        """By folder, the outputs somewhere in it: looking through all of them for each stage would take seconds at a thousand runs."""
+        for out in self._makers:
+            for folder in Path(out).parents:
+                self._inside.setdefault(str(folder), []).append(out)
 
     def inputs(self, stage: Stage) -> list[str]:
         """The files behind ``deps``: a folder that others write into stands for all of their outputs in it."""
-        files: list[str] = []
-        for dep in stage.deps:
-            inside = [] if dep in self._makers else [out for out in self._makers if out.startswith(dep + "/")]
-            files += inside or [dep]
-        return files
+        return [file for dep in stage.deps for file in ([dep] if dep in self._makers else self._inside.get(dep, [dep]))]
 
     def before(self, stage: Stage) -> list[Stage]:
         """The stages that make this one's inputs."""
