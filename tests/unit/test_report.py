@@ -130,7 +130,9 @@ def test_further_metrics_have_their_table(files: dict[str, bytes]) -> None:
 
 def test_the_spectrum_shows_what_is_missing(files: dict[str, bytes]) -> None:
     rows = [row for row in read(files, "figures/spectrum-icons_a.csv") if row["method"] == "pix2pix"]
-    assert [float(row["median"]) for row in rows] == pytest.approx([0, 0, -math.log10(2)])
+    assert [float(row["median"]) for row in rows] == pytest.approx(
+        [0, 0, -math.log10(2)], abs=1e-3
+    )  # both sides plus the density of rounding
     assert {row["n"] for row in rows} == {"2"}  # one of its runs diverged
     assert "has the spectrum nearest to the targets&#39; (0.00 decades, RMS)" in files["index.html"].decode()
 
