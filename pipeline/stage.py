@@ -22,6 +22,7 @@ from cgm.errors import UserError
 from cgm.files import write_json
 from cgm.params import load_params
 from cgm.weights import use_folder
+from pipeline import PARENT
 
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 TIMINGS = Path("build/timings")
@@ -65,7 +66,7 @@ def _end_when_told() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     if any(name in os.environ for name in ENGINE):
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

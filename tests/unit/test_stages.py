@@ -175,6 +175,10 @@ def test_gpu_is_claimed_only_where_there_is_one(tmp_path: Path, monkeypatch: pyt
     assert table.gpus(stage(table, "prepare@openmoji")) == 0
 
 
+def test_no_shell_stays_between_an_engine_and_a_stage() -> None:
+    assert {stage.command.split()[0] for stage in load_table(ROOT).stages.values()} == {"exec"}
+
+
 def test_python_is_this_interpreter() -> None:
     command = stages.with_python("env OMP_NUM_THREADS=1 python -m pipeline.train dataset=python")
     assert command == f"env OMP_NUM_THREADS=1 {stages.sys.executable} -m pipeline.train dataset=python"

@@ -102,7 +102,8 @@ class Project:
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """In a process group of its own, as in a terminal."""
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        # DVC runs its commands through $SHELL; not every shell leaves its place to the last command by itself, as bash does.
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "SHELL": "/bin/sh"}
         # Hundreds of jobs import the same modules; nothing here shall time the compiler.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return subprocess.Popen(
