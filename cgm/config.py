@@ -33,8 +33,9 @@ class Compute(Model):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes CUDA where there is one."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """``bfloat16``: the networks' convolutions under autocast; parameters, losses and optimisers stay float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the training. ``bfloat16``: the networks' convolutions under autocast; parameters, losses and optimisers stay float32. ``auto``
+    takes it where the device has it natively. Translation and evaluation are always in float32."""
     threads: Count = 1
     """CPU threads of one training, translation or evaluation. Part of the experiment, since sums over threads round differently: the
     number of jobs at once then changes no result."""

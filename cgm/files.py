@@ -14,10 +14,11 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (a file or a folder, same suffix); rename it to ``path`` if the block succeeds.
 
     If the block raises, the temporary is removed and whatever stood at ``path`` stays. What a killed process left beside it goes too.
+    ``durable``: a file that takes the other's place only when it is on the disk, so that a power cut leaves one of them whole.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     remove(temporary)
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         temporary.replace(path)

@@ -12,14 +12,16 @@ from PIL import Image
 WHITE = 255
 
 
-def to_float(images: np.ndarray | torch.Tensor, device: str | torch.device = "cpu") -> torch.Tensor:
-    """uint8 N×H×W×3 → float32 N×3×H×W in [-1, 1]. Raises ``ValueError`` on any other dtype or shape."""
+def to_float(
+    images: np.ndarray | torch.Tensor, device: str | torch.device = "cpu", layout: torch.memory_format = torch.contiguous_format
+) -> torch.Tensor:
+    """uint8 N×H×W×3 → float32 N×3×H×W in [-1, 1], in memory as ``layout``. Raises ``ValueError`` on any other dtype or shape."""
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"images: found shape {tuple(images.shape)}, expected N×H×W×3 (RGB, channels last)")
     tensor = torch.from_numpy(np.array(images)) if isinstance(images, np.ndarray) else images
     if tensor.dtype != torch.uint8:
         raise ValueError(f"images: found dtype {tensor.dtype}, expected uint8 in 0…255")
-    return tensor.to(device).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1.0)
+    return tensor.to(device).permute(0, 3, 1, 2).contiguous(memory_format=layout).float().div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 
 Maps = Mapping[str, torch.Tensor]
+VANILLA_BOUNDARY, LSGAN_BOUNDARY = 0.0, 0.5
+"""Outputs of D above which it holds an image for real: of logits, and half-way between the targets of least squares."""
 
 
 def mae(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -34,6 +36,12 @@ def vanilla(logits: torch.Tensor, real: bool) -> torch.Tensor:
 def lsgan(logits: torch.Tensor, real: bool) -> torch.Tensor:
     """E(D − 1)² for ``real``, E D² otherwise. Mao et al. 2017, eq. 9 (a = 0, b = c = 1), without its ½."""
     return (logits - 1).square().mean() if real else logits.square().mean()
+
+
+@torch.no_grad()
+def accuracy(real: torch.Tensor, fake: torch.Tensor, boundary: float) -> torch.Tensor:
+    """Share of D's decisions that are right, real and fake ones weighted equally: ½ where it can't tell, 1 where it always can."""
+    return ((real > boundary).float().mean() + (fake <= boundary).float().mean()) / 2
 
 
 def feature_reconstruction(maps_hat: Maps, maps: Maps, scale: Mapping[str, float]) -> torch.Tensor:

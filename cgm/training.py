@@ -1,46 +1,41 @@
 """The one training loop: every method, one budget, final weights (no selection).
 
-The budget is counted in images that the generator sees. Nothing here knows a method by name.
+The budget is counted in images that the generator sees. Nothing here knows a method by name. Nothing in a step waits for the device:
+losses, gradient norms and whether all was finite are read when a row of the history is due, or a checkpoint.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import resource
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from cgm import config, images, seeds
+from cgm.compute import World, autocast, layout, pick_precision
 from cgm.data.batches import Batches
 from cgm.data.prepared import Prepared
-from cgm.errors import UserError
 from cgm.files import replacing
 from cgm.methods import METHODS
 from cgm.methods.base import Method
 from cgm.metrics.validation import validation_metrics
 from cgm.networks.fixed import FixedNetwork, load_fixed
 from cgm.networks.init import initialise, parameter_count
+from cgm.progress import Progress, marks
 
 VALIDATION_IMAGES = 64
 """Validation images behind each point of a curve: the first of the split (which is sorted by id)."""
 STYLE_TARGETS = 256
 """Training targets shown to a method before training (domain statistics)."""
-CHECKPOINT_FORMAT = 1
-
-
-class Diverged(Exception):
-    """A loss is not finite; the weights are those of the step before."""
+CHECKPOINT_FORMAT = 2
+STEPS_BETWEEN_LOOKS = 10
+"""Steps after which several processes agree whether a checkpoint is due; one process looks after each."""
 
 
 @dataclass
@@ -55,21 +50,6 @@ class Outcome:
     seconds: float
     resumed: int
     """How many times the run went on from a checkpoint."""
-
-
-def pick_device(compute: config.Compute) -> torch.device:
-    """The device of ``compute.device``; sets the thread count and determinism switches of this process."""
-    torch.set_num_threads(compute.threads)
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("params.yaml: compute.device: found 'cuda', but torch sees no CUDA device; set 'auto' or 'cpu'")
-    if compute.device == "cpu" or not torch.cuda.is_available():
-        # On the CPU everything used here is deterministic for a fixed number of threads, and the switch below costs seconds of imports.
-        return torch.device("cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-    # Not use_deterministic_algorithms, which sets the same switch but imports the whole compiler: seconds of every job.
-    torch.set_deterministic_debug_mode("error" if compute.deterministic else "default")
-    torch.backends.cudnn.benchmark = not compute.deterministic
-    return torch.device("cuda")
 
 
 def build_method(params: config.Params, run: config.Run) -> Method:
@@ -90,69 +70,87 @@ class Trainer:
     """Of parameters, data and code: a checkpoint of another one is not used."""
     checkpoint: Path
     device: torch.device
+    world: World = field(default_factory=World)
     method: Method = field(init=False)
 
     def __post_init__(self) -> None:
         training, run = self.params.training, self.run
+        self.share = self.world.share(training.batch_size)
+        self.precision = pick_precision(self.params.compute, self.device)
         self.method = build_method(self.params, run)
+        form = layout(self.device)
         for player in self.method.players.values():
             for name, network in player.items():
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
-            player.to(self.device).train()
+            player.to(self.device, memory_format=form).train()  # type: ignore[call-overload]
         rate = self.method.settings.learning_rate or training.learning_rate
         self.optimisers = {
             name: torch.optim.Adam(player.parameters(), lr=rate, betas=(training.beta1, training.beta2), fused=True)
             for name, player in self.method.players.items()
         }
         self.rate = rate
-        self.noise = seeds.torch_generator(run.dataset, run.method, run.seed, "noise", self.device)
+        mine = f"-{self.world.rank}" if self.world.rank else ""
+        self.noise = seeds.torch_generator(run.dataset, run.method, run.seed, f"noise{mine}", self.device)
         a, b = self.prepared.images("train", "A"), self.prepared.images("train", "B")
         self.batches = Batches(
             a, b, paired=self.method.supervision != "unpaired", dataset=run.dataset, seed=run.seed,
-            jitter=training.jitter, flip=training.flip, device=self.device,
+            jitter=training.jitter, flip=training.flip, device=self.device, layout=form,
         )  # fmt: skip
         targets = images.to_float(b[:STYLE_TARGETS], self.device)
-        self.method.prepare(targets, self.device, seeds.derive(run.dataset, run.method, run.seed, "method"))
+        self.method.prepare(targets, self.device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
         self.judge: FixedNetwork = load_fixed(training.judge, self.device)
         self.total_steps = math.ceil(self.params.all_datasets[run.dataset].kimg * 1000 / training.batch_size)
+        self.log_at = marks(self.total_steps, training.log_points)
+        self.validate_at = marks(self.total_steps, training.validations)
         self.step = 0
         self.resumed = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, torch.Tensor] = {}
         self._summed = 0
+        self._gradients: dict[str, torch.Tensor] = {}
+        self._broken = {name: torch.zeros((), device=self.device) for name in self.method.players}
+        self._terms: dict[str, tuple[str, ...]] = {}
+        self._last_words: dict[str, torch.Tensor] = {}
 
     def train(self) -> Outcome:
         """Run to the end of the budget, from the checkpoint if there is one that fits."""
         self._restore()
         batch_size = self.params.training.batch_size
-        log_at = _marks(self.total_steps, self.params.training.log_points)
-        validate_at = _marks(self.total_steps, self.params.training.validations)
         started = saved = time.monotonic()
         before = self.seconds
-        status, reason = "ok", ""
-        with Progress(f"train {self.run}", self.total_steps, self.step, batch_size) as progress:
+        reason = ""
+        if self.step == 0:
+            self._log_start()
+        with Progress(f"train {self.run}", self.total_steps, self.step, batch_size, self.world.leads) as progress:
             while self.step < self.total_steps:
-                for optimiser in self.optimisers.values():
-                    for group in optimiser.param_groups:
-                        group["lr"] = self.rate * self.schedule(self.step)
-                batch = self.batches.take(self.step * batch_size, batch_size, self.noise)
-                try:
-                    with self._autocast():
-                        self.method.step(batch, self._update)
-                except Diverged as error:
-                    status, reason = "diverged", str(error)
+                self.advance()
+                due = self.step in self.log_at or self.step in self.validate_at
+                save = self._save_is_due(saved)
+                if (due or save) and (reason := self.divergence()):
                     break
-                self.step += 1
-                self._summed += 1
-                if self.step in log_at or self.step in validate_at:
-                    self._log(validate=self.step in validate_at)
+                if due:
+                    self._log(validate=self.step in self.validate_at)
                 progress.update(self.step, self.history)
                 self.seconds = before + time.monotonic() - started
-                if time.monotonic() - saved >= self.params.training.checkpoint_seconds:
+                if save:
                     self._save()
                     saved = time.monotonic()
+        status = "diverged" if reason else "ok"
         return Outcome(status, reason, self.history, self.step, self.step * batch_size, self.seconds, self.resumed)
+
+    def advance(self) -> None:
+        """One training step: a batch, and one update of each player."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rate * self.schedule(self.step)
+        start = self.step * self.params.training.batch_size + self.world.rank * self.share
+        batch = self.batches.take(start, self.share, self.noise)
+        with autocast(self.precision, self.device):
+            observed = self.method.step(batch, self._update)
+        self._add(observed)
+        self.step += 1
+        self._summed += 1
 
     def schedule(self, step: int) -> float:
         """Factor on the learning rate: 1, then linear to 0 over the rest of the budget."""
@@ -161,36 +159,65 @@ class Trainer:
         return 1.0 if done < constant or constant == 1 else (1 - done) / (1 - constant)
 
     def _update(self, player: str, terms: Mapping[str, torch.Tensor]) -> None:
-        """One optimiser step of ``player`` on the sum of ``terms``."""
-        total = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(total):
-            shown = ", ".join(f"{name} = {value.item():g}" for name, value in terms.items())
-            raise Diverged(f"the loss of {player} is not finite at step {self.step}: {shown}")
+        """One optimiser step of ``player`` on the sum of ``terms``; none, on the device itself, once any sum was not finite."""
         optimiser = self.optimisers[player]
+        total = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad(set_to_none=True)
         total.backward()
+        gradients = [parameter.grad for group in optimiser.param_groups for parameter in group["params"] if parameter.grad is not None]
+        finite = torch.isfinite(total.detach()).float()
+        self.world.average([*gradients, finite])
+        self._note_end(player, terms, finite < 1)
+        optimiser.found_inf = torch.stack(list(self._broken.values())).amax()  # type: ignore[attr-defined]
         optimiser.step()
-        for name, value in terms.items():
-            key = f"{player}/{name}"
+        if self.step + 1 in self.log_at:
+            self._gradients[player] = torch.nn.utils.get_total_norm(gradients)
+        self._add({f"{player}/{name}": value for name, value in terms.items()})
+
+    def _add(self, values: Mapping[str, torch.Tensor]) -> None:
+        for key, value in values.items():
             self._sums[key] = self._sums.get(key, torch.zeros((), device=self.device)) + value.detach().float()
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.params.compute.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    def _note_end(self, player: str, terms: Mapping[str, torch.Tensor], broken: torch.Tensor) -> None:
+        """Remember the first step whose sum is not finite (1 more than its index), and the terms, without asking the device."""
+        words = torch.stack([value.detach().float() for value in terms.values()])
+        first = broken & (self._broken[player] == 0)
+        self._broken[player] = torch.where(first, self.step + 1.0, self._broken[player])
+        self._terms[player] = tuple(terms)
+        self._last_words[player] = torch.where(first, words, self._last_words.get(player, torch.zeros_like(words)))
+
+    def divergence(self) -> str:
+        """Why the run has to end, if it has; the parameters are those of before, and so is ``step`` then. Waits for the device."""
+        broken = {player: int(step) for player, step in self._broken.items() if step}
+        if not broken:
+            return ""
+        player = min(broken, key=lambda name: (broken[name], list(broken).index(name)))
+        shown = ", ".join(f"{name} = {value:g}" for name, value in zip(self._terms[player], self._last_words[player].tolist(), strict=True))
+        self.step = broken[player] - 1
+        return f"the loss of {player} is not finite at step {self.step}: {shown}"
 
     def _log(self, validate: bool) -> None:
-        """A row of the history: each loss averaged since the last row, and validation metrics where they are due."""
+        """A row of the history: losses averaged since the last row, gradient norms now, validation metrics where they are due."""
+        self.world.average(list(self._sums.values()))
         row = {
             "kimg": self.step * self.params.training.batch_size / 1000,
             "step": self.step,
             "learning_rate": self.rate * self.schedule(self.step - 1),
         }
         row.update({name: float(value) / self._summed for name, value in self._sums.items()})
-        self._sums, self._summed = {}, 0
+        row.update({f"gradient/{player}": float(value) for player, value in self._gradients.items()})
+        self._sums, self._summed, self._gradients = {}, 0, {}
         if validate:
-            row.update({f"val/{name}": value for name, value in self.validate().items()})
+            row.update(self._validation())
         self.history.append(row)
+
+    def _log_start(self) -> None:
+        """A first row, of the untrained networks, where they can be validated: what the curves start from."""
+        if found := self._validation():
+            self.history.append({"kimg": 0.0, "step": 0, **found})
+
+    def _validation(self) -> dict[str, float]:
+        return {f"val/{name}": value for name, value in self.validate().items()} if self.world.leads else {}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -202,7 +229,17 @@ class Trainer:
         outputs = translate(self.method, x, noise, self.params.training.batch_size, self.device)
         return validation_metrics(outputs, np.asarray(y), self.judge)
 
+    def _save_is_due(self, saved: float) -> bool:
+        if self.world.size > 1 and self.step % STEPS_BETWEEN_LOOKS:
+            return False
+        return self.world.decide(time.monotonic() - saved >= self.params.training.checkpoint_seconds)
+
     def _save(self) -> None:
+        """Whole or not at all: until the new checkpoint is on the disk, the one before stays."""
+        own = {"noise": self.noise.get_state(), "buffers": {name: buffer.state_dict() for name, buffer in self.method.buffers.items()}}
+        ranks = self.world.gather(own)
+        if not self.world.leads:
+            return
         state = {
             "format": CHECKPOINT_FORMAT,
             "fingerprint": self.fingerprint,
@@ -212,12 +249,11 @@ class Trainer:
             "history": self.history,
             "sums": self._sums,
             "summed": self._summed,
-            "noise": self.noise.get_state(),
+            "ranks": ranks,
             "players": {name: player.state_dict() for name, player in self.method.players.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-            "buffers": {name: buffer.state_dict() for name, buffer in self.method.buffers.items()},
         }
-        with replacing(self.checkpoint) as temporary:
+        with replacing(self.checkpoint, durable=True) as temporary:
             torch.save(state, temporary)
 
     def _restore(self) -> None:
@@ -227,21 +263,26 @@ class Trainer:
         try:
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         except Exception as error:  # whatever torch's reader meets in a truncated file
-            print(f"{self.checkpoint}: not readable ({type(error).__name__}); {self.run} starts over", file=sys.stderr)
+            self._say(f"{self.checkpoint}: not readable ({type(error).__name__}); {self.run} starts over")
             return
         if state.get("format") != CHECKPOINT_FORMAT or state.get("fingerprint") != self.fingerprint:
-            print(f"{self.checkpoint}: made with other parameters, data or code; {self.run} starts over", file=sys.stderr)
+            self._say(f"{self.checkpoint}: made with other parameters, data or code; {self.run} starts over")
             return
         self.step, self.seconds, self.resumed = state["step"], state["seconds"], state["resumed"] + 1
         self.history, self._sums, self._summed = state["history"], state["sums"], state["summed"]
-        self.noise.set_state(state["noise"].cpu())
+        own = state["ranks"][self.world.rank]
+        self.noise.set_state(own["noise"].cpu())
         for name, player in self.method.players.items():
             player.load_state_dict(state["players"][name])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
         for name, buffer in self.method.buffers.items():
-            buffer.load_state_dict(state["buffers"][name])
-        print(f"{self.run}: goes on from {self.checkpoint} at step {self.step} of {self.total_steps}", file=sys.stderr)
+            buffer.load_state_dict(own["buffers"][name])
+        self._say(f"{self.run}: goes on from {self.checkpoint} at step {self.step} of {self.total_steps}")
+
+    def _say(self, message: str) -> None:
+        if self.world.leads:
+            print(message, file=sys.stderr)
 
 
 @torch.no_grad()
@@ -260,14 +301,6 @@ def translate(method: Method, x: np.ndarray, noise: torch.Generator, batch_size:
     return np.concatenate(outputs)
 
 
-def peak_memory(device: torch.device) -> int:
-    """Most bytes that this process held: of the CUDA allocator, or resident on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def parameters(method: Method) -> dict[str, int]:
     """Trainable parameters by role."""
     count = {player: parameter_count(networks) for player, networks in method.players.items()}
@@ -283,34 +316,3 @@ def load_weights(method: Method, state: dict[str, torch.Tensor], device: torch.d
     player: nn.Module = method.players["G"]
     player.load_state_dict(state)
     player.to(device)
-
-
-def _marks(total: int, count: int) -> set[int]:
-    """``count`` steps, evenly spread, the last one being ``total``."""
-    return {math.ceil(total * (index + 1) / count) for index in range(count)}
-
-
-class Progress:
-    """A bar with images/s and time left on a terminal; ten plain lines in a log."""
-
-    def __init__(self, label: str, total: int, start: int, batch_size: int) -> None:
-        self._label, self._total, self._start, self._batch = label, total, start, batch_size
-        self._bar = tqdm(
-            total=total * batch_size, initial=start * batch_size, desc=label, unit="img", file=sys.stderr, disable=None, mininterval=0.5
-        )
-        self._lines = _marks(total, 10) if self._bar.disable else set()
-        self._clock = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def update(self, step: int, history: list[dict[str, float]]) -> None:
-        self._bar.update(self._batch)
-        if step in self._lines:
-            rate = (step - self._start) * self._batch / (time.monotonic() - self._clock)
-            left = (self._total - step) * self._batch / rate
-            losses = " ".join(f"{name} {value:.4g}" for name, value in history[-1].items() if "/" in name) if history else ""
-            print(f"{self._label}: {step}/{self._total} steps, {rate:.0f} img/s, {left:.0f} s left; {losses}", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()

@@ -1,4 +1,7 @@
-"""Stage ``train``: one run → ``model.safetensors``, ``history.csv``, ``run.json``."""
+"""Stage ``train``: one run → ``model.safetensors``, ``history.csv``, ``run.json``.
+
+``torchrun --standalone --nproc-per-node N -m pipeline.train dataset=… method=… seed=…`` trains one run in N processes (N GPUs).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import torch
 
 import cgm
 from cgm import training
+from cgm.compute import World, peak_memory, pick_device, pick_precision
 from cgm.config import Params, Run
 from cgm.data.prepared import open_prepared
 from cgm.files import replacing, sha256, write_json, write_text
@@ -38,13 +42,20 @@ def code_sha256() -> str:
 
 def train(params: Params, dataset: str, method: str, seed: int) -> None:
     run = Run(dataset=dataset, method=method, seed=seed)
-    device = training.pick_device(params.compute)
+    device = pick_device(params.compute)
+    world = World.join(device)
     prepared = open_prepared(Path("data/prepared") / dataset)
     settings, code = resolved(params, run), code_sha256()
-    identity = json.dumps([str(run), settings, prepared.data_sha256, code, torch.__version__, device.type], sort_keys=True)
+    precision = pick_precision(params.compute, device)
+    identity = json.dumps(
+        [str(run), settings, prepared.data_sha256, code, torch.__version__, device.type, precision, world.size], sort_keys=True
+    )
     checkpoint = Path("build/checkpoints") / dataset / method / str(seed) / "state.pt"
-    trainer = training.Trainer(params, run, prepared, hashlib.sha256(identity.encode()).hexdigest(), checkpoint, device)
+    trainer = training.Trainer(params, run, prepared, hashlib.sha256(identity.encode()).hexdigest(), checkpoint, device, world)
     outcome = trainer.train()
+    world.leave()
+    if not world.leads:
+        return
 
     folder = Path("results") / dataset / method / str(seed)
     made = trainer.method
@@ -70,12 +81,13 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
                 "cgm": cgm.__version__,
             },
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
-            "precision": params.compute.precision,
+            "precision": precision,
+            "processes": world.size,
             "threads": params.compute.threads,
             "deterministic": params.compute.deterministic,
             "seconds": round(outcome.seconds, 3),
             "images_per_second": round(outcome.images / max(outcome.seconds, 1e-9), 3),
-            "peak_memory_bytes": training.peak_memory(device),
+            "peak_memory_bytes": peak_memory(device),
             "parameters": training.parameters(made),
             "receptive_field": made.receptive_field,
             "steps": outcome.steps,

@@ -9,6 +9,7 @@ import numpy as np
 import safetensors.torch
 
 from cgm import seeds, training
+from cgm.compute import pick_device
 from cgm.config import Params, Run
 from cgm.data.prepared import open_prepared
 from cgm.files import replacing
@@ -21,7 +22,7 @@ GRID_ROWS = 8
 
 def translate(params: Params, dataset: str, method: str, seed: int) -> None:
     run = Run(dataset=dataset, method=method, seed=seed)
-    device = training.pick_device(params.compute)
+    device = pick_device(params.compute)
     prepared = open_prepared(Path("data/prepared") / dataset)
     folder = Path("results") / dataset / method / str(seed)
     made = training.build_method(params, run)

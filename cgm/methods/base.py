@@ -78,8 +78,8 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def step(self, batch: Batch, update: Update) -> None:
-        """One training step; calls ``update`` once for each player."""
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
+        """One training step; calls ``update`` once for each player. Returns what else the history shall hold of it, scalars by name."""
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """x, N×3×S×S in [-1, 1] → ŷ of the same shape. ``noise`` is drawn from where the method is stochastic."""

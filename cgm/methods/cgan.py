@@ -46,7 +46,7 @@ class CGAN(Method):
         self.players["D"] = nn.ModuleDict({"D": D})
         self.receptive_field = D.receptive_field
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         x, y = batch.x, batch.y
         D = self.players["D"]["D"]
         y_hat = self.generator(x, batch.noise)
@@ -57,6 +57,7 @@ class CGAN(Method):
             if self.l1_weight:
                 terms["l1"] = self.l1_weight * losses.mae(y_hat, y)
             update("G", terms)
+        return {"accuracy/D": losses.accuracy(real, fake, losses.VANILLA_BOUNDARY)}
 
     def _seen(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """What D looks at."""

@@ -46,7 +46,7 @@ class CycleGAN(Method):
         self.pool_A, self.pool_B = (ImagePool(self.settings.pool_size, numpy_stream(rng, f"pool {side}")) for side in "AB")
         self.buffers.update({"pool_A": self.pool_A, "pool_B": self.pool_B})
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         x, y = batch.x, batch.y
         G, F = self.players["G"]["G"], self.players["G"]["F"]
         D_A, D_B = self.players["D"]["D_A"], self.players["D"]["D_B"]
@@ -66,12 +66,15 @@ class CycleGAN(Method):
             update("G", terms)
 
         past_A, past_B = self.pool_A.query(x_hat.detach()), self.pool_B.query(y_hat.detach())
+        real_A, fake_A, real_B, fake_B = D_A(x), D_A(past_A), D_B(y), D_B(past_B)
         update(
             "D",
             {
-                "real_A": 0.5 * losses.lsgan(D_A(x), True),
-                "fake_A": 0.5 * losses.lsgan(D_A(past_A), False),
-                "real_B": 0.5 * losses.lsgan(D_B(y), True),
-                "fake_B": 0.5 * losses.lsgan(D_B(past_B), False),
+                "real_A": 0.5 * losses.lsgan(real_A, True),
+                "fake_A": 0.5 * losses.lsgan(fake_A, False),
+                "real_B": 0.5 * losses.lsgan(real_B, True),
+                "fake_B": 0.5 * losses.lsgan(fake_B, False),
             },
         )
+        right = [losses.accuracy(real, fake, losses.LSGAN_BOUNDARY) for real, fake in ((real_A, fake_A), (real_B, fake_B))]
+        return {"accuracy/D": torch.stack(right).mean()}

@@ -43,12 +43,14 @@ class GAN(Method):
         self.players["G"] = nn.ModuleDict({"G": Generator(self.image_size, networks.dcgan.width, self.latent)})
         self.players["D"] = nn.ModuleDict({"D": Discriminator(self.image_size, networks.dcgan.width)})
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         D = self.players["D"]["D"]
         y_hat = self.generator(self._z(batch.y, batch.noise))
-        update("D", {"real": losses.vanilla(D(batch.y), True), "fake": losses.vanilla(D(y_hat.detach()), False)})
+        real, fake = D(batch.y), D(y_hat.detach())
+        update("D", {"real": losses.vanilla(real, True), "fake": losses.vanilla(fake, False)})
         with frozen(D):
             update("G", {"adversarial": losses.vanilla(D(y_hat), True)})
+        return {"accuracy/D": losses.accuracy(real, fake, losses.VANILLA_BOUNDARY)}
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         return self.generator(self._z(x, noise))

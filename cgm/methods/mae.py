@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import nn
 
 from cgm import config, losses
@@ -32,6 +33,7 @@ class MAE(Method):
     def build(self, networks: config.Networks) -> None:
         self.players["G"] = nn.ModuleDict({"G": self._generator(networks)})
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         y_hat = self.generator(batch.x, batch.noise)
         update("G", {"regression": self.loss(y_hat, batch.y)})
+        return {}

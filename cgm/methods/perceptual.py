@@ -46,9 +46,10 @@ class Perceptual(Method):
         maps = self._maps(targets, self.phi.content_layers)
         self.content_scale = {layer: float(maps[layer].square().mean()) for layer in self.phi.content_layers}
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         y_hat = self.generator(batch.x, batch.noise)
         update("G", self._content(y_hat, batch.y, self.phi.taps(y_hat, self.phi.content_layers)))
+        return {}
 
     def _content(self, y_hat: torch.Tensor, content: torch.Tensor, maps_hat: losses.Maps) -> dict[str, torch.Tensor]:
         """Feature reconstruction against ``content``, and the pixel terms."""

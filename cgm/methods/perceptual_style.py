@@ -42,7 +42,7 @@ class PerceptualStyle(Perceptual):
         self.style_scale = {layer: float(gram.square().sum(dim=(1, 2)).mean()) for layer, gram in grams.items()}
         self.domain = {layer: gram.mean(0, keepdim=True) for layer, gram in grams.items()}
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         phi, settings = self.phi, self.settings
         y_hat = self.generator(batch.x, batch.noise)
         maps_hat = phi.taps(y_hat, tuple(dict.fromkeys(phi.content_layers + phi.style_layers)))
@@ -50,6 +50,7 @@ class PerceptualStyle(Perceptual):
         style = self._grams(self._maps(batch.y, phi.style_layers)) if self.dataset_paired else self.domain
         terms["style"] = settings.style_weight * losses.style_reconstruction(self._grams(maps_hat), style, self.style_scale)
         update("G", terms)
+        return {}
 
     def _grams(self, maps: losses.Maps) -> dict[str, torch.Tensor]:
         return {layer: losses.gram(maps[layer]) for layer in self.phi.style_layers}

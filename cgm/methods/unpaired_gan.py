@@ -41,10 +41,12 @@ class UnpairedGAN(Method):
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         self.buffers["pool"] = self.pool = ImagePool(self.settings.pool_size, numpy_stream(rng, "pool"))
 
-    def step(self, batch: Batch, update: Update) -> None:
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         D = self.players["D"]["D"]
         y_hat = self.generator(batch.x, batch.noise)
         with frozen(D):
             update("G", {"adversarial": losses.lsgan(D(y_hat), True)})
         past = self.pool.query(y_hat.detach())
-        update("D", {"real": 0.5 * losses.lsgan(D(batch.y), True), "fake": 0.5 * losses.lsgan(D(past), False)})
+        real, fake = D(batch.y), D(past)
+        update("D", {"real": 0.5 * losses.lsgan(real, True), "fake": 0.5 * losses.lsgan(fake, False)})
+        return {"accuracy/D": losses.accuracy(real, fake, losses.LSGAN_BOUNDARY)}

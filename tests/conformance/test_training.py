@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cgm import config, training
+from cgm.compute import pick_device
 from cgm.config import Params, Run
 from cgm.data.batches import Batches
 from cgm.data.prepared import Prepared
@@ -63,10 +64,10 @@ def test_a_run_that_is_killed_and_goes_on_ends_the_same(method: str, tmp_path: P
     first = trainer(tmp_path / "cut", small, method, checkpoint_seconds=1e-9)
     step = type(first.method).step
 
-    def killed(self: Method, batch: Any, update: Any) -> None:
+    def killed(self: Method, batch: Any, update: Any) -> dict[str, torch.Tensor]:
         if first.step == 7:
             raise KeyboardInterrupt
-        step(self, batch, update)
+        return step(self, batch, update)
 
     monkeypatch.setattr(type(first.method), "step", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -109,10 +110,10 @@ def test_budget_history_and_validation(tmp_path: Path, small: Prepared) -> None:
     made = trainer(tmp_path, small, "pix2pix")
     outcome = made.train()
     assert (outcome.steps, outcome.images) == (12, 48)
-    assert [row["step"] for row in outcome.history] == [3, 6, 9, 12]
+    assert [row["step"] for row in outcome.history] == [0, 3, 6, 9, 12]
     assert outcome.history[-1]["kimg"] == pytest.approx(0.048)
-    assert {"G/adversarial", "G/l1", "D/real", "D/fake"} <= set(outcome.history[0])
-    assert ["val/mae" in row for row in outcome.history] == [False, True, False, True]
+    assert {"G/adversarial", "G/l1", "D/real", "D/fake"} <= set(outcome.history[1])
+    assert ["val/mae" in row for row in outcome.history] == [True, False, True, False, True]
     assert all(np.isfinite(value) for row in outcome.history for value in row.values())
 
 
@@ -136,7 +137,7 @@ def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: 
         assert made.train().status == "ok"
         assert {value.dtype for value in training.weights(made.method).values()} <= {torch.float32, torch.int64}
     assert full.history != half.history
-    first, other = (made.history[0] for made in (full, half))
+    first, other = (made.history[1] for made in (full, half))
     for name, value in first.items():
         assert other[name] == pytest.approx(value, rel=0.1, abs=0.02), name
 
@@ -148,11 +149,11 @@ def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None
 
 def test_cuda_by_name_without_cuda_is_an_error() -> None:
     if torch.cuda.is_available():
-        assert training.pick_device(config.Compute(device="cuda")).type == "cuda"
+        assert pick_device(config.Compute(device="cuda")).type == "cuda"
     else:
         with pytest.raises(UserError, match=r"compute\.device"):
-            training.pick_device(config.Compute(device="cuda"))
-    assert training.pick_device(config.Compute(device="cpu")) == CPU
+            pick_device(config.Compute(device="cuda"))
+    assert pick_device(config.Compute(device="cpu")) == CPU
 
 
 def stream(paired: bool, seed: int = 0, a: int = 10, b: int = 10) -> Batches:
