@@ -16,6 +16,8 @@ from cgm.report.results import DatasetResult, Results
 from cgm.report.spectrum import spectrum
 
 DISTORTION, PERCEPTION = "mae", "kid"
+LOSSES = ("G/", "D/")
+"""A loss is a term of a player; the history's other columns with a slash are its gradients, accuracies and validation metrics."""
 Curve = list[tuple[float, float, float, float, int]]
 """kimg, median, lowest, highest, n."""
 
@@ -112,12 +114,12 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
 
 def validation_curves(results: Results, dataset: DatasetResult) -> Picture | None:
     """Validation metrics over the budget, median and range over seeds. None where no run measured any."""
-    curves = {method: _curves(dataset, method, "val/") for method in dataset.methods}
+    curves = {method: _curves(dataset, method, ("val/",)) for method in dataset.methods}
     names = list(dict.fromkeys(name for found in curves.values() for name in found))
     if not names:
         return None
     places = results.places
-    titles = {name: _validation_title(dataset, name) for name in names}
+    titles = {name: _validation_title(results, name) for name in names}
 
     def draw(figure: Figure, theme: Theme) -> None:
         columns = 1 if len(names) == 1 else 2
@@ -141,7 +143,7 @@ def validation_curves(results: Results, dataset: DatasetResult) -> Picture | Non
 
     files, dark = plot(draw, (8.2, 3.2 * math.ceil(len(names) / 2) + 0.7), results.params.profile == "smoke")
     files["csv"] = _curves_csv(dataset, curves)
-    takeaway = _validation_takeaway(dataset, curves, names)
+    takeaway = _validation_takeaway(results, dataset, curves, names)
     return Picture(
         name=f"validation-{dataset.name}",
         title="Validation metrics over training",
@@ -155,7 +157,7 @@ def validation_curves(results: Results, dataset: DatasetResult) -> Picture | Non
 
 def loss_curves(results: Results, dataset: DatasetResult) -> Picture | None:
     """Every method's losses over the budget, as its optimisers saw them. None where no run has a history."""
-    curves = {method: found for method in dataset.methods if (found := _curves(dataset, method, ""))}
+    curves = {method: found for method in dataset.methods if (found := _curves(dataset, method, LOSSES))}
     if not curves:
         return None
     columns = min(3, len(curves))
@@ -192,15 +194,14 @@ def loss_curves(results: Results, dataset: DatasetResult) -> Picture | None:
     )
 
 
-def _curves(dataset: DatasetResult, method: str, prefix: str) -> dict[str, Curve]:
-    """Median and range over the ok seeds at each image count. ``prefix``: ``val/``; empty: the losses."""
+def _curves(dataset: DatasetResult, method: str, prefixes: tuple[str, ...]) -> dict[str, Curve]:
+    """Median and range over the ok seeds at each image count, of the columns that begin with one of ``prefixes``."""
     seen: dict[str, dict[float, list[float]]] = {}
     for run in dataset.runs[method]:
         if not run.ok:
             continue
         for name, column in run.history.items():
-            wanted = name.startswith(prefix) if prefix else "/" in name and not name.startswith("val/")
-            if not wanted:
+            if not name.startswith(prefixes):
                 continue
             for kimg, value in zip(run.history["kimg"], column, strict=True):
                 if kimg is not None and value is not None:
@@ -211,19 +212,20 @@ def _curves(dataset: DatasetResult, method: str, prefix: str) -> dict[str, Curve
     }
 
 
-def _validation_title(dataset: DatasetResult, name: str) -> str:
+def _validation_title(results: Results, name: str) -> str:
+    """Through the judge of the training, which needn't be the evaluation's."""
     metric = name.removeprefix("val/")
-    return f"{labels.metric_title(metric, dataset.judge_of(metric))} {labels.arrow(metric)}" if metric in METRICS else metric
+    return f"{labels.metric_title(metric, results.params.training.judge)} {labels.arrow(metric)}" if metric in METRICS else metric
 
 
-def _validation_takeaway(dataset: DatasetResult, curves: dict[str, dict[str, Curve]], names: list[str]) -> str:
+def _validation_takeaway(results: Results, dataset: DatasetResult, curves: dict[str, dict[str, Curve]], names: list[str]) -> str:
     """Who ends lowest, and whether the budget was enough: the change over the last stretch between validations."""
     name = "val/pd" if "val/pd" in names else names[0]
     ends = {method: found[name] for method, found in curves.items() if name in found}
     metric = name.removeprefix("val/")
     sign = -1 if metric in METRICS and METRICS[metric].direction == "higher" else 1
     best = min(ends, key=lambda method: sign * ends[method][-1][1])
-    title = labels.metric_title(metric, dataset.judge_of(metric)) if metric in METRICS else metric
+    title = labels.metric_title(metric, results.params.training.judge) if metric in METRICS else metric
     value = stats.format_number(ends[best][-1][1], 3)
     sentence = f"{labels.method_title(best, dataset.methods[best])} ends with the best validation {title} ({value})"
     changes = [curve[-1][1] / curve[-2][1] - 1 for curve in ends.values() if len(curve) > 1 and curve[-2][1]]
