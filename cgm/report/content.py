@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import fmean, median
@@ -9,7 +10,7 @@ from typing import Any
 
 from cgm import stats
 from cgm.metrics import METRICS
-from cgm.report import facts, labels
+from cgm.report import facts, labels, stability
 from cgm.report.ranking import ALPHA, FEWEST, Ranking, rank
 from cgm.report.results import BROKEN, STATUSES, DatasetResult, Results, RunResult
 from cgm.report.tables import Cell, Column, Row, Table
@@ -17,6 +18,9 @@ from cgm.report.tables import Cell, Column, Row, Table
 KIN = "†"
 SAMPLED = "kid"
 """The metric whose interval over images each evaluation measures."""
+CURVES = ("pd", "mae")
+"""Validation metrics that may say how soon a training was nearly done, the preferred one first; of each lower is better."""
+NEARLY = f"{100 * stability.NEARLY:g}%"
 
 
 def all_tables(results: Results) -> list[Table]:
@@ -110,6 +114,7 @@ def _scores_table(results: Results, dataset: DatasetResult, name: str, title: st
 
 def cost_table(results: Results, dataset: DatasetResult) -> Table:
     """What a run costs: the median over its seeds."""
+    curve = _curve(dataset)
     columns = (
         Column(key="method", title="Method", numeric=False),
         Column(key="generator_parameters", title="G parameters", detail="10⁶", scale=1e-6, places=2),
@@ -119,21 +124,26 @@ def cost_table(results: Results, dataset: DatasetResult) -> Table:
         Column(key="kimg", title="Images seen", detail="10³", places=1),
         Column(key="seconds", title="Time", detail="s", places=1),
         Column(key="images_per_second", title="Speed", detail="images/s", places=1),
+        Column(key="seconds_to_final", title=f"To {NEARLY}", detail="s", places=1),
         Column(key="peak_memory_bytes", title="Peak memory", detail="MiB", scale=2**-20, places=0),
         Column(key="device", title="Device", numeric=False),
+        Column(key="precision", title="Precision", numeric=False),
     )
-    values: tuple[Callable[[dict[str, Any]], Any], ...] = (
-        lambda record: record["parameters"]["generator"],
-        lambda record: record["parameters"]["discriminator"] or None,
-        lambda record: record["receptive_field"],
-        *((lambda record, key=column.key: record[key]) for column in columns[4:9]),
+    values: tuple[Callable[[RunResult], Any], ...] = (
+        lambda run: run.record["parameters"]["generator"],
+        lambda run: run.record["parameters"]["discriminator"] or None,
+        lambda run: run.record["receptive_field"],
+        *((lambda run, key=column.key: run.record[key]) for column in columns[4:8]),
+        lambda run: None if (kimg := _budget(run, curve)) is None else 1000 * kimg / run.record["images_per_second"],
+        lambda run: run.record["peak_memory_bytes"],
     )
     rows = []
     for method, runs in dataset.runs.items():
-        records = [run.record for run in runs if run.record]
+        made = [run for run in runs if run.record]
         cells = [Cell(text=labels.method_title(method, dataset.methods[method]))]
-        cells += [_median_cell(value(record) for record in records) for value in values]
-        rows.append(Row(key=method, cells=(*cells, Cell(text=", ".join(facts.distinct(records, "device"))))))
+        cells += [_median_cell(value(run) for run in made) for value in values]
+        cells += [Cell(text=", ".join(facts.distinct([run.record for run in made], column.key))) for column in columns[-2:]]
+        rows.append(Row(key=method, cells=tuple(cells)))
     return Table(
         name=f"cost-{dataset.name}",
         title=f"{dataset.name}: cost of a run",
@@ -143,14 +153,19 @@ def cost_table(results: Results, dataset: DatasetResult) -> Table:
             "Median over the runs that were made. D is all discriminators together; G counts CycleGAN's second generator too.",
             "Time, speed and memory depend on the machine and on what else ran on it. Peak memory is the whole process's on a CPU, "
             "the allocator's on a GPU.",
+            f"To {NEARLY}: the images to {NEARLY} of the way to the final {_curve_title(results, curve)}, as the stability table has them, "
+            "at the run's own speed; over the ok runs.",
+            *facts.mixed_precision(dataset),
         ),
         stamp=stamp(results),
     )
 
 
 def stability_table(results: Results, dataset: DatasetResult) -> Table:
-    """How many seeds end well, and how much they differ."""
+    """How many seeds end well, how much they differ, and how their trainings went: what each history tells, the median over ok seeds."""
     metrics = ("kid", "pd")
+    curve = _curve(dataset)
+    budget = f"To {NEARLY} of final {_curve_title(results, curve)}"
     columns = (
         Column(key="method", title="Method", numeric=False),
         *(Column(key=status, title=status, group="Seeds", places=0) for status in STATUSES),
@@ -159,31 +174,108 @@ def stability_table(results: Results, dataset: DatasetResult) -> Table:
                 key=f"{metric}_variation",
                 title=labels.metric_title(metric, dataset.judge_of(metric)),
                 group="Coefficient of variation",
+                detail="s ÷ mean",
                 places=3,
             )
             for metric in metrics
         ),
+        Column(key="kimg_to_final", title=f"To {NEARLY}", group=budget, detail="10³ images", places=2),
+        Column(key="share_to_final", title=f"To {NEARLY}", group=budget, detail="% of budget", scale=100, places=0),
+        *(
+            Column(key=f"gradient_{player.lower()}{key}", title=f"{player} {title}", group="Gradient norm", places=places)
+            for player in "GD"
+            for key, title, places in (("", "median", 3), ("_spike", "max ÷ median", 1))
+        ),
+        Column(key="accuracy_d", title="D right", group="Accuracy at the end", detail="share", places=2),
+    )
+    values: tuple[Callable[[RunResult], float | None], ...] = (
+        lambda run: _budget(run, curve),
+        lambda run: None if (kimg := _budget(run, curve)) is None else kimg / run.record["kimg"],
+        *(
+            (lambda run, measure=measure, column=f"gradient/{player}": measure(run.history, column))
+            for player in "GD"
+            for measure in (stability.typical, stability.spike)
+        ),
+        lambda run: stability.closing_mean(run.history, "accuracy/D"),
     )
     rows = []
     for method, runs in dataset.runs.items():
         cells = [Cell(text=labels.method_title(method, dataset.methods[method]))]
         cells += [_number(count) for count in facts.run_counts(runs).values()]
         for metric in metrics:
-            values = list(dataset.by_seed(method, metric).values())
-            cells.append(_number(stats.variation(values) if values else None))
+            found = list(dataset.by_seed(method, metric).values())
+            cells.append(_number(stats.variation(found) if found else None))
+        cells += [_median_cell(value(run) for run in runs if run.ok) for value in values]
         rows.append(Row(key=method, cells=tuple(cells)))
     return Table(
         name=f"stability-{dataset.name}",
-        title=f"{dataset.name}: stability over seeds",
+        title=f"{dataset.name}: stability of training",
         columns=columns,
         rows=tuple(rows),
-        footnotes=(
-            "Coefficient of variation: standard deviation over seeds ÷ |mean|, where two seeds or more are ok. It says little where the "
-            "mean is near 0.",
-            *facts.broken_runs(dataset),
-        ),
+        footnotes=(*_stability_footnotes(results, dataset, curve), *facts.broken_runs(dataset), *facts.mixed_precision(dataset)),
         stamp=stamp(results),
     )
+
+
+def _stability_footnotes(results: Results, dataset: DatasetResult, curve: str) -> Iterable[str]:
+    yield (
+        "Seeds: how many runs are ok; diverged: a loss was no longer finite; failed: a stage ended with an error; missing: not made yet. "
+        "Everything else is over the ok seeds: of the coefficient of variation all, of the columns after it the median."
+    )
+    yield (
+        "Coefficient of variation: standard deviation s over seeds ÷ |mean|, where two seeds or more are ok. It says little where the "
+        "mean is near 0."
+    )
+    yield (
+        f"To {NEARLY}: the fewest images after which the validation {_curve_title(results, curve)} has covered {NEARLY} of the way from "
+        "the untrained network's value to the final one, and their share of the budget; linear between validations "
+        f"({labels.plural(results.params.training.validations, 'validation')} a run and one before it). A curve that passes its final "
+        "value and comes back counts where it first gets there; a seed that ends no better than it began never does."
+    )
+    budgets = {method: [_budget(run, curve) for run in runs if run.ok] for method, runs in dataset.runs.items()}
+    known = {method: [kimg for kimg in found if kimg is not None] for method, found in budgets.items() if found}
+    for methods, why in (
+        (
+            [method for method, found in known.items() if not found],
+            "no validation curve that begins before the first step; without a condition or without targets there is none",
+        ),
+        (
+            [method for method, found in known.items() if found and _median(found) is None],
+            "half of the seeds or more end no better than they began",
+        ),
+    ):
+        if methods:
+            who = "" if len(methods) == len(known) else f" for {_titles(dataset, methods)}"
+            yield f"No budget to {NEARLY}{who}: {why}."
+    yield (
+        "Gradient norm: L2 norm of a player's whole gradient at the logged steps; median over the run, and the largest ÷ that median "
+        "(1: even; large: a spike)."
+    )
+    yield (
+        f"D right: share of D's decisions that are right, real and generated equally weighted, mean over the last "
+        f"{100 * stability.CLOSING:g}% of the budget (0.5: D can't tell them apart; 1: D wins)."
+    )
+    columns = ("gradient/G", "gradient/D", "accuracy/D")
+    if any(run.ok and not any(column in run.history for column in columns) for run in dataset.all_runs):
+        yield "Some runs were made before gradients and accuracies were recorded: they don't count there."
+
+
+def _curve(dataset: DatasetResult) -> str:
+    """The validation metric that budgets are read from, the same for every method of a dataset; empty where no ok run has one."""
+    return next((metric for metric in CURVES if any(run.ok and f"val/{metric}" in run.history for run in dataset.all_runs)), "")
+
+
+def _curve_title(results: Results, curve: str) -> str:
+    return labels.metric_title(curve, results.params.training.judge) if curve else "value"
+
+
+def _budget(run: RunResult, curve: str) -> float | None:
+    """Kimg to :data:`NEARLY` of the way, ``inf`` for never; None where the run isn't ok or can't tell."""
+    return stability.budget_to(run.history, f"val/{curve}") if run.ok else None
+
+
+def _titles(dataset: DatasetResult, methods: Iterable[str]) -> str:
+    return labels.listing([labels.method_title(method, dataset.methods[method]) for method in methods])
 
 
 def stamp(results: Results) -> str:
@@ -244,8 +336,13 @@ def _metric_cell(values: list[float], best: bool = False) -> Cell:
 
 
 def _median_cell(values: Iterable[Any]) -> Cell:
-    found = [float(value) for value in values if value is not None]
-    return _number(median(found) if found else None)
+    return _number(_median([float(value) for value in values if value is not None]))
+
+
+def _median(values: list[float]) -> float | None:
+    """None for no values, and where half of them or more are ``inf``: it is never reached."""
+    middle = median(values) if values else math.inf
+    return middle if math.isfinite(middle) else None
 
 
 def _number(value: float | None) -> Cell:

@@ -88,17 +88,32 @@ def absences(dataset: DatasetResult, metrics: tuple[str, ...]) -> list[str]:
 
 
 def broken_runs(dataset: DatasetResult) -> list[str]:
-    """One sentence for each method with runs that have no values."""
+    """One sentence for each method and status with runs that have no values: which seeds, and why (of a diverged one, at which step)."""
     sentences = []
     for method, runs in dataset.runs.items():
         title = labels.method_title(method, dataset.methods[method])
         for status in BROKEN:
-            seeds = [str(run.seed) for run in runs if run.status == status]
-            reasons = sorted({run.reason for run in runs if run.status == status and run.reason})
-            if seeds:
-                why = f" ({'; '.join(reasons)})" if reasons else ""
-                sentences.append(f"{title}: {labels.plural(len(seeds), 'seed')} {status}, {', '.join(seeds)}{why}; left out of the means.")
+            by_reason: dict[str, list[str]] = {}
+            for run in runs:
+                if run.status == status:
+                    by_reason.setdefault(run.reason, []).append(str(run.seed))
+            if by_reason:
+                count = sum(map(len, by_reason.values()))
+                seeds = "; ".join(labels.listing(seeds) + (f" ({reason})" if reason else "") for reason, seeds in by_reason.items())
+                sentences.append(f"{title}: {labels.plural(count, 'seed')} {status}, {seeds}; left out of the means.")
     return sentences
+
+
+def mixed_precision(dataset: DatasetResult) -> list[str]:
+    """One sentence where the runs of a dataset were not all made with one precision: it can make up what a table seems to show."""
+    found: dict[str, list[str]] = {}
+    for method, runs in dataset.runs.items():
+        for precision in distinct([run.record for run in runs], "precision"):
+            found.setdefault(precision, []).append(labels.method_title(method, dataset.methods[method]))
+    if len(found) < 2:
+        return []
+    parts = "; ".join(f"{precision}: {labels.listing(titles)}" for precision, titles in sorted(found.items()))
+    return [f"Runs were made with different precisions ({parts}): what differs between these is not the loss alone."]
 
 
 def departures(dataset: DatasetResult) -> list[str]:
@@ -130,6 +145,7 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
         sentences.append(f"{labels.SMOKE}.")
     if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
         sentences.append(f"Trained on a CPU with a reduced budget ({dataset.settings.kimg:g} kimg a method).")
+    sentences += mixed_precision(dataset)
     if changed := departures(dataset):
         sentences.append(f"Settings away from the papers' values: {', '.join(changed)}.")
     if len(results.params.seeds) == 1:
