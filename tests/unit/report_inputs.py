@@ -94,14 +94,23 @@ def write_run(root: Path, params: Params, run: Run, status: str = "ok") -> None:
     write_json(folder / "run.json", record)
     write_json(folder / "metrics.json", {**metrics(order, run.seed, stochastic), "dataset": run.dataset, "method": run.method,
                                          "seed": run.seed, "status": status})  # fmt: skip
-    losses = ["G/adversarial", "D/real"] if adversarial else ["G/regression"]
-    lines = [",".join(["kimg", "step", "learning_rate", *losses, "val/mae", "val/pd"])]
-    for step in range(1, 6):
-        validated = [f"{0.2 / step}", f"{1 / step}"] if step % 2 else ["", ""]
-        lines.append(",".join([f"{step / 5}", f"{25 * step}", "0.0002", *(f"{(1 + order) / step}" for _ in losses), *validated]))
-    (folder / "history.csv").write_text("\n".join(lines) + "\n")
+    write_history(folder / "history.csv", adversarial, 1 + order)
     generator = np.random.default_rng(run.seed)
     np.save(folder / "outputs.npy", generator.integers(0, 256, (3 if stochastic else 1, COUNTS["test"], SIZE, SIZE, 3), dtype=np.uint8))
+
+
+def write_history(path: Path, adversarial: bool, size: float) -> None:
+    """Five logged rows after the one before the first step; losses and gradients are as large as ``size``."""
+    losses = ["G/adversarial", "D/real"] if adversarial else ["G/regression"]
+    norms = ["gradient/G", "gradient/D"] if adversarial else ["gradient/G"]
+    accuracy = ["accuracy/D"] if adversarial else []
+    lines = [",".join(["kimg", "step", "learning_rate", "val/mae", "val/pd", *losses, *norms, *accuracy])]
+    lines.append(",".join(["0", "0", "", "0.4", "2.2", *("" for _ in (*losses, *norms, *accuracy))]))
+    for step, norm in enumerate((3, 1, 2, 8, 2), start=1):
+        validated = [f"{0.2 / step}", f"{1 / step}"] if step % 2 else ["", ""]
+        trained = [*(f"{size / step}" for _ in losses), *(f"{size * norm}" for _ in norms), *(f"{0.5 + step / 20}" for _ in accuracy)]
+        lines.append(",".join([f"{step / 5}", f"{25 * step}", "0.0002", *validated, *trained]))
+    path.write_text("\n".join(lines) + "\n")
 
 
 def metrics(order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
