@@ -24,8 +24,8 @@ from cgm.data.prepared import Prepared
 from cgm.files import replacing
 from cgm.methods import METHODS
 from cgm.methods.base import Method
-from cgm.metrics.validation import validation_metrics
-from cgm.networks.fixed import FixedNetwork, load_fixed
+from cgm.metrics.validation import Validator
+from cgm.networks.fixed import load_fixed
 from cgm.networks.init import initialise, parameter_count
 from cgm.progress import Progress, marks
 
@@ -98,7 +98,7 @@ class Trainer:
         )  # fmt: skip
         targets = images.to_float(b[:STYLE_TARGETS], self.device)
         self.method.prepare(targets, self.device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
-        self.judge: FixedNetwork = load_fixed(training.judge, self.device)
+        self.validator = Validator(self.prepared.images("val", "B")[:VALIDATION_IMAGES], load_fixed(training.judge, self.device))
         self.total_steps = math.ceil(self.params.all_datasets[run.dataset].kimg * 1000 / training.batch_size)
         self.log_at = marks(self.total_steps, training.log_points)
         self.validate_at = marks(self.total_steps, training.validations)
@@ -168,7 +168,7 @@ class Trainer:
         finite = torch.isfinite(total.detach()).float()
         self.world.average([*gradients, finite])
         self._note_end(player, terms, finite < 1)
-        optimiser.found_inf = torch.stack(list(self._broken.values())).amax()  # type: ignore[attr-defined]
+        optimiser.found_inf = torch.stack(list(self._broken.values())).amax().clamp(max=1)  # type: ignore[attr-defined]
         optimiser.step()
         if self.step + 1 in self.log_at:
             self._gradients[player] = torch.nn.utils.get_total_norm(gradients)
@@ -188,10 +188,10 @@ class Trainer:
 
     def divergence(self) -> str:
         """Why the run has to end, if it has; the parameters are those of before, and so is ``step`` then. Waits for the device."""
-        broken = {player: int(step) for player, step in self._broken.items() if step}
+        broken = {player: int(self._broken[player]) for player in self._terms if self._broken[player]}  # in the order of the updates
         if not broken:
             return ""
-        player = min(broken, key=lambda name: (broken[name], list(broken).index(name)))
+        player = min(broken, key=lambda name: broken[name])
         shown = ", ".join(f"{name} = {value:g}" for name, value in zip(self._terms[player], self._last_words[player].tolist(), strict=True))
         self.step = broken[player] - 1
         return f"the loss of {player} is not finite at step {self.step}: {shown}"
@@ -224,10 +224,10 @@ class Trainer:
         """Validation metrics of the present weights, on the first images of the split; none where no target can answer."""
         if not self.method.conditional or not self.prepared.aligned:
             return {}
-        x, y = (self.prepared.images("val", side)[:VALIDATION_IMAGES] for side in "AB")
+        x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
         noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)
         outputs = translate(self.method, x, noise, self.params.training.batch_size, self.device)
-        return validation_metrics(outputs, np.asarray(y), self.judge)
+        return self.validator(outputs)
 
     def _save_is_due(self, saved: float) -> bool:
         if self.world.size > 1 and self.step % STEPS_BETWEEN_LOOKS:

@@ -5,23 +5,37 @@ Apart from :mod:`cgm.evaluation`, because this is part of a training: what is ch
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
+import torch
 
 from cgm.metrics import paired, sharpness
 from cgm.metrics.judges import BATCH, Judge
 from cgm.networks.fixed import FixedNetwork
 
 
-def validation_metrics(outputs: np.ndarray, targets: np.ndarray, judge: FixedNetwork) -> dict[str, float]:
-    """mae, ssim, pd and highfreq_ratio of uint8 N×H×W×3 outputs; ``judge``: the network of ``training.judge``, loaded."""
-    looking = Judge(judge)
-    distances = [
-        paired.pd(looking.embeddings(outputs[start : start + BATCH]), looking.embeddings(targets[start : start + BATCH]))
-        for start in range(0, len(outputs), BATCH)
-    ]
-    return {
-        "mae": float(paired.mae(outputs, targets).mean()),
-        "ssim": float(paired.ssim(outputs, targets).mean()),
-        "pd": float(np.concatenate(distances).mean()),
-        "highfreq_ratio": float(np.median(sharpness.highfreq_ratio(outputs, targets))),
-    }
+class Validator:
+    """Measures outputs against the same targets again and again; the judge sees the targets once (450 kB of embedding an image)."""
+
+    def __init__(self, targets: np.ndarray, judge: FixedNetwork) -> None:
+        """``targets``: uint8 N×H×W×3. ``judge``: the network of ``training.judge``, loaded."""
+        self._targets = np.asarray(targets)
+        self._judge = Judge(judge)
+
+    @cached_property
+    def _embeddings(self) -> list[torch.Tensor]:
+        return [self._judge.embeddings(self._targets[start : start + BATCH]) for start in range(0, len(self._targets), BATCH)]
+
+    def __call__(self, outputs: np.ndarray) -> dict[str, float]:
+        """mae, ssim, pd and highfreq_ratio of uint8 N×H×W×3 outputs, one for each target."""
+        distances = [
+            paired.pd(self._judge.embeddings(outputs[index * BATCH : (index + 1) * BATCH]), embedding)
+            for index, embedding in enumerate(self._embeddings)
+        ]
+        return {
+            "mae": float(paired.mae(outputs, self._targets).mean()),
+            "ssim": float(paired.ssim(outputs, self._targets).mean()),
+            "pd": float(np.concatenate(distances).mean()),
+            "highfreq_ratio": float(np.median(sharpness.highfreq_ratio(outputs, self._targets))),
+        }

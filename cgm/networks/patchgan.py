@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from cgm.networks.layers import InstanceNorm2d
+
 
 def receptive_field(layers: int) -> int:
     """Side in pixels of the patch that one output judges: 1, 16, 34, 70, 142, … for 0, 1, 2, 3, 4, … strided layers.
@@ -41,7 +43,7 @@ class PatchGAN(nn.Module):
             stride = 2 if level < layers else 1
             body.append(nn.Conv2d(inputs, out, kernel, stride, padding))
             if norm == "instance":
-                body.append(nn.InstanceNorm2d(out, affine=True))
+                body.append(InstanceNorm2d(out, affine=True))
             body.append(nn.LeakyReLU(0.2))
             inputs = out
         body.append(nn.Conv2d(inputs, 1, kernel, 1, padding))

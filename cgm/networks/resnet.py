@@ -5,18 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
-class ReflectionPad(nn.Module):
-    """Reflection padding out of slices: ``nn.ReflectionPad2d`` has no deterministic gradient on CUDA."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
-    def forward(self, h: torch.Tensor) -> torch.Tensor:
-        n = self.width
-        h = torch.cat([h[:, :, 1 : n + 1].flip(2), h, h[:, :, -n - 1 : -1].flip(2)], dim=2)
-        return torch.cat([h[..., 1 : n + 1].flip(3), h, h[..., -n - 1 : -1].flip(3)], dim=3)
+from cgm.networks.layers import InstanceNorm2d, ReflectionPad
 
 
 class Residual(nn.Module):
@@ -27,11 +16,11 @@ class Residual(nn.Module):
         self.body = nn.Sequential(
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm2d(channels),
             nn.ReLU(),
             ReflectionPad(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm2d(channels),
         )
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
@@ -62,7 +51,7 @@ class ResNet(nn.Module):
 
     @staticmethod
     def _conv(convolution: nn.Module, channels: int) -> list[nn.Module]:
-        return [convolution, nn.InstanceNorm2d(channels), nn.ReLU()]
+        return [convolution, InstanceNorm2d(channels), nn.ReLU()]
 
     def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
         """Translate ``x``; ``noise`` is accepted, so that generators are interchangeable, and not used."""

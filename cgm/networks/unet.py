@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import nn
 
+from cgm.networks.layers import InstanceNorm2d
+
 
 def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
+    return nn.BatchNorm2d(channels) if kind == "batch" else InstanceNorm2d(channels, affine=True)
 
 
 class UNet(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import torch
 from cgm import config, training
 from cgm.compute import pick_device
 from cgm.config import Params, Run
-from cgm.data.batches import Batches
+from cgm.data import batches as data
+from cgm.data.batches import Batch, Batches
 from cgm.data.prepared import Prepared
 from cgm.errors import UserError
 from cgm.methods.base import Method
@@ -128,6 +131,41 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(tmp_path: Path, smal
     assert outcome.status == "diverged"
     assert "the loss of G is not finite at step" in outcome.reason
     assert outcome.steps < made.total_steps
+    assert all(torch.isfinite(value).all() for value in state(made).values())
+
+
+def test_a_diverged_run_keeps_the_weights_of_before(tmp_path: Path, small: Prepared, monkeypatch) -> None:
+    """Nobody looks until a row of the history is due; meanwhile no player learns on."""
+    made = trainer(tmp_path, small, "pix2pix", log_points=2, validations=1)
+    step, weights = type(made.method).step, {}
+
+    def poisoned(self: Method, batch: Any, update: Any) -> dict[str, torch.Tensor]:
+        if made.step == 7:
+            weights.update({name: value.clone() for name, value in state(made).items()})
+            batch = Batch(batch.x, batch.y * torch.inf, batch.noise)
+        return step(self, batch, update)
+
+    monkeypatch.setattr(type(made.method), "step", poisoned)
+    outcome = made.train()
+    assert (outcome.status, outcome.steps) == ("diverged", 7)
+    assert outcome.reason.startswith("the loss of D is not finite at step 7: real = ")
+    assert [row["step"] for row in outcome.history] == [0, 6]
+    for name, value in weights.items():
+        assert torch.equal(value, state(made)[name]), name
+
+
+def test_the_history_holds_gradients_and_what_the_discriminator_tells(tmp_path: Path, small: Prepared) -> None:
+    last = trainer(tmp_path, small, "pix2pix", log_points=12).train().history[-1]
+    assert 0 <= last["accuracy/D"] <= 1
+    made = trainer(tmp_path / "other", small, "pix2pix", log_points=12)
+    made.train()
+    norms = {
+        player: torch.stack([parameter.grad.norm() for parameter in networks.parameters() if parameter.grad is not None]).norm()
+        for player, networks in made.method.players.items()
+    }
+    for player, norm in norms.items():
+        assert last[f"gradient/{player}"] == pytest.approx(float(norm), rel=1e-5)
+    assert "accuracy/D" not in trainer(tmp_path / "mae", small, "mae").train().history[-1]
 
 
 @pytest.mark.parametrize("method", ["gan", "pix2pix", "cyclegan", "perceptual_style"])
@@ -201,3 +239,60 @@ def test_augmentation_moves_both_sides_alike_onto_white() -> None:
     assert torch.equal(batch.x, batch.y)
     assert (batch.x == -1).sum(dim=(1, 2, 3)).tolist() == [18] * 32
     assert len({tuple(row) for row in batch.x.flatten(1).tolist()}) > 10
+
+
+def test_every_pixel_is_moved_and_flipped_as_planned() -> None:
+    """Against one image at a time, by hand."""
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    made = Batches(images, images, paired=True, dataset="d", seed=3, jitter=0.5, flip=True, device=CPU)
+    stream = made._streams[0]
+    batch = made.take(2, 20, torch.Generator())
+    for place, found in enumerate(images_of(batch.x)):
+        index, down, right, flip = stream._row(2 + place)
+        image = images[index][:, ::-1] if flip else images[index]
+        moved = np.full((16 + 16, 16 + 16, 3), 255, np.uint8)
+        moved[8 + down : 24 + down, 8 + right : 24 + right] = image
+        assert np.array_equal(found, moved[8:24, 8:24]), (index, down, right, flip)
+
+
+def images_of(x: torch.Tensor) -> np.ndarray:
+    return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def test_a_large_set_is_read_row_by_row(tmp_path: Path, monkeypatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "A.npy", images)
+    mapped = np.load(tmp_path / "A.npy", mmap_mode="r")
+    rows = np.array([49, 0, 7, 7])
+    monkeypatch.setattr(data, "MAPPED", 1000)
+    assert data.store(mapped, CPU)._file is not None
+    assert data.store(mapped[3:], CPU)._file is None  # a part of the file: its place in it isn't known
+    for images_in in (mapped, mapped[:50]):
+        assert np.array_equal(data.store(images_in, CPU)(rows).numpy(), images[rows])
+    with (tmp_path / "A.npy").open("r+b") as file:
+        file.truncate(20_000)
+    with pytest.raises(OSError, match=r"A\.npy: ends before image 49"):
+        data.store(mapped, CPU)(rows)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_set_nor_with_the_budget(tmp_path: Path) -> None:
+    """50,000 pairs of 256 px, 20 GB in all (a file of zeros that takes no place): what is resident stays under 200 MB of growth."""
+    script = """
+import resource, sys
+import numpy as np, torch
+from cgm.data.batches import Batches
+sides = [np.load(f"{sys.argv[1]}/{side}.npy", mmap_mode="r") for side in "AB"]
+made = Batches(*sides, paired=True, dataset="d", seed=0, jitter=0.1, flip=True, device=torch.device("cpu"))
+noise = torch.Generator()
+for step in range(400):
+    made.take(step * 16, 16, noise)
+    if step in (9, 399):
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    for side in "AB":
+        np.lib.format.open_memmap(tmp_path / f"{side}.npy", "w+", np.uint8, (50_000, 256, 256, 3)).flush()
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    early, late = map(int, run.stdout.split())
+    assert late - early < 200
+    assert late < 2000

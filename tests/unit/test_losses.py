@@ -56,3 +56,11 @@ def test_total_variation_by_hand() -> None:
     image = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]]]])
     assert losses.total_variation(image).item() == pytest.approx((4 + 9) / 2 + (1 + 4) / 2)
     assert losses.total_variation(torch.ones(1, 3, 4, 4)).item() == 0
+
+
+def test_accuracy_weights_real_and_fake_equally() -> None:
+    real, fake = torch.tensor([2.0, -1.0, 3.0, 4.0]), torch.tensor([-1.0, 0.0])
+    assert losses.accuracy(real, fake, losses.VANILLA_BOUNDARY).item() == pytest.approx((3 / 4 + 1) / 2)
+    assert losses.accuracy(torch.tensor([0.4]), torch.tensor([0.6]), losses.LSGAN_BOUNDARY).item() == 0
+    constant = torch.full((5,), 0.7)
+    assert losses.accuracy(constant, constant, losses.LSGAN_BOUNDARY).item() == 0.5

@@ -16,7 +16,7 @@ from cgm.errors import UserError
 from cgm.evaluation import evaluate_outputs
 from cgm.metrics import METRICS, paired
 from cgm.metrics.judges import load_judge
-from cgm.metrics.validation import validation_metrics
+from cgm.metrics.validation import Validator
 from cgm.reference import Reference, build_reference
 from pipeline import stage
 
@@ -310,11 +310,11 @@ def test_baseline_images():
 
 
 def test_validation_metrics(judge, target):
-    metrics = validation_metrics(target, target, judge.network)
+    metrics = Validator(target, judge.network)(target)
     assert metrics == pytest.approx({"mae": 0, "ssim": 1, "pd": 0, "highfreq_ratio": 1}, abs=1e-9)
     outputs = blurred(target, 1)
-    one_by_one = [validation_metrics(outputs[i : i + 1], target[i : i + 1], judge.network) for i in range(40)]
-    metrics = validation_metrics(outputs[:40], target[:40], judge.network)
+    one_by_one = [Validator(target[i : i + 1], judge.network)(outputs[i : i + 1]) for i in range(40)]
+    metrics = Validator(target[:40], judge.network)(outputs[:40])
     for name in ("mae", "ssim", "pd"):
         assert metrics[name] == pytest.approx(np.mean([row[name] for row in one_by_one]), rel=1e-4)
     assert metrics["highfreq_ratio"] < 0.1

@@ -7,8 +7,9 @@ import torch
 
 from cgm.networks import dcgan
 from cgm.networks.init import initialise, parameter_count
+from cgm.networks.layers import InstanceNorm2d, ReflectionPad, reflected
 from cgm.networks.patchgan import PatchGAN, receptive_field
-from cgm.networks.resnet import ReflectionPad, ResNet
+from cgm.networks.resnet import ResNet
 from cgm.networks.unet import UNet
 
 
@@ -37,6 +38,24 @@ def test_published_sizes() -> None:
 def test_reflection_padding_is_torchs(width: int) -> None:
     h = torch.rand(2, 3, 8, 9)
     assert torch.equal(ReflectionPad(width)(h), torch.nn.ReflectionPad2d(width)(h))
+    assert torch.equal(reflected(h, width), torch.nn.ReflectionPad2d(width)(h))
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_instance_normalisation_is_torchs(affine: bool) -> None:
+    ours, theirs = InstanceNorm2d(5, affine=affine).double(), torch.nn.InstanceNorm2d(5, affine=affine).double()
+    if affine:
+        initialise(ours, noise())
+    theirs.load_state_dict(ours.state_dict())
+    h = torch.randn(3, 5, 6, 7, dtype=torch.float64, generator=noise())
+    upstream = torch.randn(3, 5, 6, 7, dtype=torch.float64, generator=noise(1))
+    found = []
+    for layer in (ours, theirs):
+        x = h.clone().requires_grad_()
+        y = layer(x)
+        found.append([y, *torch.autograd.grad(y, [x, *layer.parameters()], upstream)])
+    for left, right in zip(*found, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
 
 
 def test_unet_noise_is_explicit() -> None:
