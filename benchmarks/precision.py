@@ -1,0 +1,115 @@
+"""Whether bfloat16 changes what the benchmark finds: two ``results.csv`` of the same experiment, one trained in each precision.
+
+``python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write``. Both are whole results of the default profile; nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks import renew_section, table
+from cgm.errors import UserError
+from cgm.metrics import METRICS
+
+SHOWN = ("mae", "pd", "kid", "fd", "recall", "highfreq_ratio", "retrieval")
+"""Metrics with a column of the table; the count below it is of all."""
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one method over the seeds of both sides."""
+
+    dataset: str
+    method: str
+    metric: str
+    float32: float
+    bfloat16: float
+    spread: float
+    """Pooled standard deviation over seeds."""
+    p: float
+    """Of Welch's t-test for equal means; 1 where both sides are constant and equal."""
+
+    @property
+    def shift(self) -> float:
+        """Difference of the means in standard deviations over seeds."""
+        difference = self.bfloat16 - self.float32
+        return difference / self.spread if self.spread else (0.0 if difference == 0 else float("inf"))
+
+
+def compare(float32: pd.DataFrame, bfloat16: pd.DataFrame) -> list[Comparison]:
+    """Every metric of every trained method that both sides have with the same seeds, two or more."""
+    keys = ["dataset", "method", "metric"]
+    sides = [
+        side[~side["method"].str.startswith("baseline:") & (side["status"] == "ok") & side["value"].notna()] for side in (float32, bfloat16)
+    ]
+    groups = [dict(list(side.groupby(keys))) for side in sides]
+    found = []
+    for key in sorted(groups[0].keys() & groups[1].keys()):
+        left, right = (group[key].set_index("seed")["value"].sort_index() for group in groups)
+        if list(left.index) != list(right.index) or len(left) < 2 or key[2] not in METRICS:
+            continue
+        spread = float(np.sqrt((left.var() + right.var()) / 2))
+        equal = spread == 0 and left.iloc[0] == right.iloc[0]
+        p = 1.0 if equal else float(stats.ttest_ind(left, right, equal_var=False).pvalue) if spread else 0.0
+        found.append(Comparison(*key, float(left.mean()), float(right.mean()), spread, p))
+    return found
+
+
+def section(found: Sequence[Comparison], seeds: int) -> str:
+    by_run: dict[tuple[str, str], dict[str, Comparison]] = {}
+    for one in found:
+        by_run.setdefault((one.dataset, one.method), {})[one.metric] = one
+    metrics = [metric for metric in SHOWN if any(metric in row for row in by_run.values())]
+    rows = [[f"{dataset} {method}", *(_cell(row.get(metric)) for metric in metrics)] for (dataset, method), row in by_run.items()]
+    beyond = [one for one in found if one.p < LEVEL]
+    adjusted = [one for one in found if one.p * len(found) < LEVEL]
+    return "\n".join(
+        (
+            "## bfloat16 beside float32",
+            "",
+            f"The default profile trained in each precision, {seeds} seeds; translation and evaluation are in float32 on both sides.",
+            "Renewed by `python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write` from two `results.csv`.",
+            "Cells: mean in float32 → in bfloat16 (difference in standard deviations over seeds, `*` where Welch's test has p < 0.05).",
+            "",
+            table(["run", *(METRICS[metric].title for metric in metrics)], rows),
+            "",
+            f"Of {len(found)} comparisons (all metrics of all methods) {len(beyond)} have p < {LEVEL:g}; {LEVEL * len(found):.0f} would by chance "
+            f"alone if they were independent, which metrics of one run are not. After Bonferroni's correction {len(adjusted)} are left"
+            + (f": {', '.join(f'{one.dataset} {one.method} {one.metric}' for one in adjusted)}." if adjusted else "."),
+        )
+    )
+
+
+def _cell(one: Comparison | None) -> str:
+    if one is None:
+        return ""
+    return f"{one.float32:.3g} → {one.bfloat16:.3g} ({one.shift:+.1f}{'*' if one.p < LEVEL else ''})"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("float32", type=Path, help="results.csv of the float32 runs")
+    parser.add_argument("bfloat16", type=Path, help="results.csv of the bfloat16 runs")
+    parser.add_argument("--write", action="store_true", help="renew the section of docs/performance.md")
+    arguments = parser.parse_args(argv)
+    sides = [pd.read_csv(path) for path in (arguments.float32, arguments.bfloat16)]
+    found = compare(*sides)
+    if not found:
+        raise UserError(f"{arguments.float32} and {arguments.bfloat16}: no method with the same two seeds or more in both")
+    seeds = sides[0]["seed"].nunique()
+    text = section(found, seeds)
+    print(text)
+    if arguments.write:
+        renew_section("precision", text)
+
+
+if __name__ == "__main__":
+    main()
