@@ -9,13 +9,39 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cgm.errors import UserError
 from cgm.files import write_text
 
+ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/performance.md")
 TITLE = "# Performance\n\nEvery section is written by the command that it names. Figures are of one machine at one time.\n"
+LEFT_OUT = ("reports/", "tests/", "dvc.lock")
+"""What a copy of the project begins without: results, and what no stage reads."""
+
+
+def copy_checkout(folder: Path) -> None:
+    """The checkout as it stands, with what is not committed and without what git ignores, copied into ``folder``."""
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise UserError(f"{ROOT}: git ls-files: {' '.join(listed.stderr.split())}; run the command in a git checkout of the project")
+    for name in listed.stdout.split("\0"):
+        if name and not name.startswith(LEFT_OUT) and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def environment() -> dict[str, str]:
+    """For the engines in a copy: ``python`` is this interpreter."""
+    own = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true"}
+    # Hundreds of jobs import the same modules; nothing here shall time the compiler.
+    own.pop("PYTHONDONTWRITEBYTECODE", None)
+    return own
 
 
 def renew_section(name: str, text: str, page: Path = PAGE) -> None:

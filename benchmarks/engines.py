@@ -25,14 +25,11 @@ from typing import Any
 
 import yaml
 
-from benchmarks import PAGE, machine, renew_section, stand_in, table
+from benchmarks import PAGE, ROOT, copy_checkout, environment, machine, renew_section, stand_in, table
 from cgm.errors import UserError
 from cgm.params import Yaml
 from pipeline.stages import load_table
 
-ROOT = Path(__file__).parents[1]
-LEFT_OUT = ("reports/", "tests/", "dvc.lock")
-"""What a copy begins without: results, and what no stage reads."""
 STAGES = ("fetch", "prepare", "reference", "train", "translate", "evaluate", "track", "report")
 FUTURE = "from __future__ import annotations\n"
 SHAPES = {10: (1, 1, 5), 100: (1, 5, 10), 1000: (5, 10, 10)}
@@ -79,10 +76,7 @@ class Project:
 
     def __init__(self, folder: Path, runs: int) -> None:
         self.folder, self.runs = folder, runs
-        for name in _files():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+        copy_checkout(folder)
         self.params = _params(runs)
         self.write_params()
         shutil.copy2(stand_in.__file__, folder / "pipeline/stand_in.py")
@@ -105,12 +99,9 @@ class Project:
 
         Raises :class:`UserError` where the command fails or does not say what is ``expected``.
         """
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true"}
-        # Hundreds of jobs import the same modules; nothing here shall time the compiler.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         cpu, start = _children_cpu(), time.perf_counter()
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         seconds = time.perf_counter() - start
         if done.returncode or expected not in done.stdout:
@@ -133,15 +124,6 @@ class Project:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
         return [(name, float(start), float(end)) for name, start, end in (line.split("\t") for line in lines)]
-
-
-def _files() -> list[str]:
-    """The checkout as it stands, with what is not committed and without what git ignores."""
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        raise UserError(f"{ROOT}: git ls-files: {' '.join(listed.stderr.split())}; run the command in a git checkout of the project")
-    names = listed.stdout.split("\0")
-    return [name for name in names if name and not name.startswith(LEFT_OUT) and (ROOT / name).is_file()]
 
 
 def _params(runs: int) -> dict[str, Any]:
