@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from benchmarks import discrimination, metrics, renew_section
+from benchmarks import discrimination, metrics, renew_section, whole
 from benchmarks.generators import GENERATORS
 from benchmarks.tolerances import Claim
+from benchmarks.whole import Job, Whole
 from cgm.errors import UserError
 from cgm.metrics import METRICS
 
@@ -55,6 +56,70 @@ def test_both_sides_of_the_metrics_benchmark_agree(tmp_path):
     assert [len(times) for times in packages["seconds"].values()] == [1] * 6
     with pytest.raises(UserError, match="fid: found"):
         metrics.check_agreement({**ours["values"], "fid": 1.0}, packages["values"])
+
+
+JOBS = [
+    Job("fetch a", 1.0, 2.0, 0.5),
+    Job("prepare a", 2.0, 4.0),  # on both cores
+    Job("train a mae 0", 4.0, 10.0, 4.5),
+    Job("train-unpaired b cyclegan 0", 4.0, 8.0, 3.0),
+    Job("translate a mae 0", 10.0, 12.0, 1.0),
+    Job("evaluate a mae 0", 10.5, 14.0, 1.75),
+    Job("track", 14.0, 16.0, 1.0),
+    Job("report", 14.0, 17.0, 3.0),
+]
+"""Two at once, in a run of 18 seconds."""
+
+
+def test_the_wall_time_is_split_without_rest():
+    parts = whole.breakdown(JOBS, 18.0, 2)
+    assert sum(parts.values()) == pytest.approx(18.0)
+    expected = {
+        "engine, before the first job": 1.0,
+        "engine, no job at work": 1.0,
+        "fetch": 0.25, "start of fetch": 0.25,
+        "prepare": 2.0,
+        "train": 3.75, "start of train": 1.25,
+        "translate": 0.5, "start of translate": 0.5,
+        "evaluate": 0.875, "start of evaluate": 0.875,
+        "idle between jobs": 0.5 + 1.0 + 0.25,  # beside fetch, beside the longer training, beside translate
+        "tail": 1.0,
+        "track": 0.5, "start of track": 0.5,
+        "report": 1.5,
+        "idle beside track or report": 0.5,
+    }  # fmt: skip
+    assert {name: seconds for name, seconds in parts.items() if seconds} == pytest.approx(expected)
+
+
+def test_more_jobs_than_places_share_the_time():
+    jobs = [Job(f"train a mae {seed}", 0.0, 3.0, 3.0) for seed in range(3)]
+    parts = whole.breakdown(jobs, 3.0, 2)
+    assert parts["train"] == pytest.approx(3.0)
+    assert sum(parts.values()) == pytest.approx(3.0)
+    assert sum(whole.breakdown([*jobs, Job("prepare b", 1.0, 2.0)], 4.0, 2).values()) == pytest.approx(4.0)
+
+
+def test_the_verdicts_of_the_whole():
+    two, eight = (Whole(cores, 2, wall, JOBS, "ab" * 32, 0.01) for cores, wall in ((2, 18.0), (8, 20.0)))
+    assert two.pure == 9.25
+    assert two.over_pure == pytest.approx(18.0 / 4.625)
+    lines = whole.section("default", [two, eight]).splitlines()
+    assert "| 2 | 2 | 18 |  |  |  | 9 | 3.89 | ≤ 1.10 | **no** | `abababababababab` |" in lines
+    assert "| 8 | 2 | 20 | 1.11 | ≤ 1.15 | yes | 9 | 4.32 | ≤ 1.10 | **no** | `abababababababab` |" in lines
+    assert any("`results.csv` are the same bytes" in line for line in lines)
+    assert "| train | 2 | 5.0 | 3.8 | 1.2 |" in lines
+    smoke = whole.section("smoke", [two, Whole(8, 2, 21.0, JOBS, "cd" * 32, 0.01)])
+    assert "**not the same bytes**" in smoke
+    assert "| 8 | 2 | 21 | 1.17 | ≤ 1.15 | **no** | 9 | 4.54 |  |  | `cdcdcdcdcdcdcdcd` |" in smoke.splitlines()
+
+
+def test_a_folder_that_is_in_use_is_not_run_in(tmp_path, monkeypatch, capsys):
+    (tmp_path / "thesis.tex").write_text("")
+    monkeypatch.setattr(sys, "argv", ["whole", "--cores", "2", "--keep", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        whole.main()
+    assert "is there and not an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.slow
