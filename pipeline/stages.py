@@ -27,8 +27,17 @@ COMPUTING = ("reference", "train", "translate", "evaluate")
 """Stages that run torch."""
 LOCAL = ("fetch", "track", "report")
 """Stages that need what a compute node often lacks: the network, or MLflow's store; the report takes seconds."""
-RELATIVE_COST = {"cyclegan": 8, "unpaired_gan": 4, "perceptual": 3, "perceptual_style": 3}
-"""Seconds of a step beside a regression's, roughly: only the order in which trainings start depends on it."""
+RELATIVE_COST = {
+    "gan": 0.6,
+    "perceptual": 1.2,
+    "perceptual_style": 1.4,
+    "cgan": 1.6,
+    "gan_l1": 1.6,
+    "pix2pix": 1.6,
+    "unpaired_gan": 1.8,
+    "cyclegan": 8.0,
+}
+"""Seconds of a step beside a regression's in the default profile: only the order in which trainings start depends on it."""
 FIRST, LAST = 10**9, 0
 
 
@@ -202,7 +211,7 @@ class Table:
             return LAST
         dataset = self.params.all_datasets[stage.item["dataset"]]
         method = self.params.method(stage.item["dataset"], stage.item["method"])
-        return 1 + int(dataset.kimg * dataset.image_size**2 / 100 * RELATIVE_COST.get(method.implementation, 1))
+        return 1 + int(dataset.kimg * dataset.image_size**2 / 10 * RELATIVE_COST.get(method.implementation, 1.0))
 
 
 def load_table(root: str | Path = ".") -> Table:
