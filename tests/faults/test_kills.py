@@ -33,6 +33,8 @@ OF_THE_CLOCK = {"seconds", "images_per_second", "peak_memory_bytes", "resumed"}
 """Of ``run.json``: what may differ between two runs."""
 INTERVAL = 0.02
 """Seconds between two looks at a run."""
+TOO_LONG = 3600.0
+"""Seconds after which a run is stuck."""
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +66,7 @@ class Watched:
     def look(self) -> float:
         """Bring ``finished`` up to date; the seconds since the start."""
         now = time.monotonic() - self.started
+        assert now < TOO_LONG, f"{self.project.folder}: still at work after {now:.0f} s"
         ended = [stage for stage in self.waiting if agree.is_complete(self.table, stage)]
         self.waiting = [stage for stage in self.waiting if stage not in ended]
         self.finished += [now] * len(ended)
