@@ -41,6 +41,9 @@ RATIO_LIMIT = 1.15
 COMPUTE_LIMITS = {"default": 1.10}
 """By profile: wall time ÷ (pure computation ÷ jobs at once). In ``smoke`` a job computes for less time than its imports take."""
 LAST_LINES = 40
+"""Of a Snakemake that fails, so many are shown."""
+BUSY = 0.1
+"""Share of the processor from which on others are in the way."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,10 @@ def breakdown(jobs: Sequence[Job], wall: float, at_once: int) -> dict[str, float
             parts[f"start of {job.kind}"] += share * (1 - own)
         idle = (end - begin) * (places - sum(taken.values())) / places
         if not present:
-            parts["engine, before the first job" if not any(job.start <= begin for job in jobs) else "engine, no job at work"] += idle
+            ahead, behind = (any(job.start >= end for job in jobs), any(job.end <= begin for job in jobs))
+            parts[
+                "engine between jobs" if ahead and behind else "engine before the first job" if ahead else "engine after the last job"
+            ] += idle
         elif begin >= computed:
             parts["idle beside track or report"] += idle
         else:
@@ -128,6 +134,8 @@ def run(folder: Path, profile: str, count: int) -> Whole:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     stages = load_table(folder)
     in_use = psutil.cpu_percent(interval=2) / 100
+    if in_use > BUSY:
+        print(f"note: others use {in_use:.0%} of the processor; the times will not be this project's own", file=sys.stderr)
     running: dict[str, tuple[str, float]] = {}
     jobs: list[Job] = []
     last: deque[str] = deque(maxlen=LAST_LINES)

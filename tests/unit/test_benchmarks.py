@@ -65,8 +65,8 @@ JOBS = [
     Job("train-unpaired b cyclegan 0", 4.0, 8.0, 3.0),
     Job("translate a mae 0", 10.0, 12.0, 1.0),
     Job("evaluate a mae 0", 10.5, 14.0, 1.75),
-    Job("track", 14.0, 16.0, 1.0),
-    Job("report", 14.0, 17.0, 3.0),
+    Job("track", 14.5, 16.0, 0.75),
+    Job("report", 14.5, 17.0, 2.5),
 ]
 """Two at once, in a run of 18 seconds."""
 
@@ -75,8 +75,9 @@ def test_the_wall_time_is_split_without_rest():
     parts = whole.breakdown(JOBS, 18.0, 2)
     assert sum(parts.values()) == pytest.approx(18.0)
     expected = {
-        "engine, before the first job": 1.0,
-        "engine, no job at work": 1.0,
+        "engine before the first job": 1.0,
+        "engine between jobs": 0.5,
+        "engine after the last job": 1.0,
         "fetch": 0.25, "start of fetch": 0.25,
         "prepare": 2.0,
         "train": 3.75, "start of train": 1.25,
@@ -84,8 +85,8 @@ def test_the_wall_time_is_split_without_rest():
         "evaluate": 0.875, "start of evaluate": 0.875,
         "idle between jobs": 0.5 + 1.0 + 0.25,  # beside fetch, beside the longer training, beside translate
         "tail": 1.0,
-        "track": 0.5, "start of track": 0.5,
-        "report": 1.5,
+        "track": 0.375, "start of track": 0.375,
+        "report": 1.25,
         "idle beside track or report": 0.5,
     }  # fmt: skip
     assert {name: seconds for name, seconds in parts.items() if seconds} == pytest.approx(expected)
