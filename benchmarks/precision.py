@@ -81,8 +81,9 @@ def section(found: Sequence[Comparison], seeds: int) -> str:
             "",
             table(["run", *(METRICS[metric].title for metric in metrics)], rows),
             "",
-            f"Of {len(found)} comparisons (all metrics of all methods) {len(beyond)} have p < {LEVEL:g}; {LEVEL * len(found):.0f} would by chance "
-            f"alone if they were independent, which metrics of one run are not. After Bonferroni's correction {len(adjusted)} are left"
+            f"Of {len(found)} comparisons (all metrics of all methods) {len(beyond)} have p < {LEVEL:g}; {LEVEL * len(found):.0f} would "
+            "by chance alone if they were independent, which metrics of one run are not. After Bonferroni's correction "
+            f"{len(adjusted)} are left"
             + (f": {', '.join(f'{one.dataset} {one.method} {one.metric}' for one in adjusted)}." if adjusted else "."),
         )
     )

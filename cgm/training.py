@@ -27,6 +27,7 @@ from cgm.methods.base import Method
 from cgm.metrics.validation import Validator
 from cgm.networks.fixed import load_fixed
 from cgm.networks.init import initialise, parameter_count
+from cgm.optimiser import Adam
 from cgm.progress import Progress, marks
 
 VALIDATION_IMAGES = 64
@@ -85,7 +86,7 @@ class Trainer:
             player.to(self.device, memory_format=form).train()  # type: ignore[call-overload]
         rate = self.method.settings.learning_rate or training.learning_rate
         self.optimisers = {
-            name: torch.optim.Adam(player.parameters(), lr=rate, betas=(training.beta1, training.beta2), fused=True)
+            name: Adam(player.parameters(), lr=rate, betas=(training.beta1, training.beta2), fused=True)
             for name, player in self.method.players.items()
         }
         self.rate = rate
