@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.stats
 
-from benchmarks import discrimination, metrics, renew_section, whole
+from benchmarks import discrimination, metrics, precision, renew_section, whole
 from benchmarks.generators import GENERATORS
 from benchmarks.tolerances import Claim
 from benchmarks.whole import Job, Whole
@@ -128,3 +131,35 @@ def test_the_metrics_command():
     text = metrics.measure([64], tests=12, trains=24, repeats=1, threads=1)
     assert "| 64 px | packages |" in text
     assert "12 × 24 × 1280" in text
+
+
+def results(values: dict[str, list[float]], method: str = "mae") -> pd.DataFrame:
+    rows = [
+        {"dataset": "d", "method": name, "seed": seed, "metric": metric, "value": value, "status": "ok"}
+        for name in (method, "floor:real", "baseline:copy_input")
+        for metric, series in values.items()
+        for seed, value in enumerate(series)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_precisions_are_compared_over_seeds():
+    left = results({"kid": [1.0, 2.0, 4.0], "mae": [0.1, 0.1, 0.1], "pd": [1.0, 1.1, 0.9]})
+    right = results({"kid": [2.0, 2.5, 3.0], "mae": [0.1, 0.1, 0.1], "pd": [5.0, 5.1, 4.9]})
+    found = {one.metric: one for one in precision.compare(left, right)}
+    assert {one.method for one in found.values()} == {"mae"}
+    expected = scipy.stats.ttest_ind([1, 2, 4], [2, 2.5, 3], equal_var=False).pvalue
+    assert found["kid"].p == pytest.approx(expected)
+    assert found["kid"].shift == pytest.approx((2.5 - 7 / 3) / np.sqrt((7 / 3 + 0.25) / 2))
+    assert (found["mae"].p, found["mae"].shift) == (1.0, 0.0)
+    text = precision.section(list(found.values()))
+    assert "3 seeds" in text
+    assert "Of 3 comparisons (all metrics of all methods) 1 have p < 0.05" in text
+    assert "correction 1 are left: d mae pd." in text
+
+
+def test_precisions_of_other_seeds_are_not_compared(tmp_path):
+    for name, count in (("a", 3), ("b", 2)):
+        results({"kid": [1.0] * count}).to_csv(tmp_path / f"{name}.csv")
+    with pytest.raises(UserError, match="no method with the same two seeds or more in both"):
+        precision.main([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
