@@ -181,8 +181,11 @@ def test_killed_at_random_moments(undisturbed: Undisturbed, tmp_path: Path, caps
         assert contents(folder) == undisturbed.files
         assert not [path for name in ("data", "results", "reports", "build") for path in (folder / name).rglob(".*.tmp*")]
         watched.project.assert_agreed()
-        resumed += sum(read_json(path)["resumed"] > 0 for path in folder.glob("results/*/*/*/run.json"))
+        gone_on = sum(read_json(path)["resumed"] > 0 for path in folder.glob("results/*/*/*/run.json"))
+        resumed += gone_on
         chain += 1
+        with capsys.disabled():
+            print(f"\nchain {chain}: the undisturbed run's bytes after {kills} kills so far; {gone_on} runs resumed from a checkpoint")
         shutil.rmtree(folder)
     assert resumed > 0
     with capsys.disabled():
