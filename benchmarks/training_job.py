@@ -1,0 +1,334 @@
+"""One cell of :mod:`benchmarks.training`, a process of its own: a training, ours or the reference, or the chip's best convolutions.
+
+A process makes itself ready (a few steps that are not counted), says so, and waits. When all that shall be at work together are ready
+they are let go at once; each says what it found and works on until it is stopped, so that none is measured while another one rests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from benchmarks.generators import ROOT
+from cgm.config import Dataset, Params, Run
+from cgm.data.prepared import open_prepared
+from cgm.errors import UserError
+from cgm.params import load_params
+from cgm.training import Trainer, pick_device
+
+SOURCE = "openmoji"
+PAIRED, UNPAIRED = "paired", "unpaired"
+"""The names of the dataset, as either group of methods reads it."""
+PREPARED, PICTURES = "prepared", "pictures"
+CONVOLUTIONS = ((8, 128, 128, 64, 3), (8, 256, 256, 32, 3), (8, 256, 256, 16, 3), (8, 64, 64, 128, 3), (8, 128, 256, 64, 4))
+"""Images, channels in and out, side, kernel: stride 1, as large as those of the papers' networks."""
+PROFILED = 3
+"""Steps under the profiler on a GPU."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does. ``precision`` empty: as ``params.yaml`` has it. ``variant``: empty, ``channels-last`` or ``compiled``."""
+
+    side: str
+    threads: int
+    seconds: float
+    method: str = ""
+    dataset: str = PAIRED
+    size: int = 0
+    batch: int = 0
+    precision: str = ""
+    variant: str = ""
+    workers: int | None = None
+    """Loader processes of the reference; ``None``: the implementation's default."""
+    warm_up: int = 2
+    """Steps that are not counted."""
+    steps: int = 2
+    """That are counted at least, however long they take."""
+
+    def __str__(self) -> str:
+        named = (self.side, self.method, f"{self.size} px" if self.size else "", f"batch {self.batch}" if self.batch else "")
+        loading = "" if self.workers is None else f"{self.workers} loader processes"
+        return ", ".join(filter(None, (*named, self.precision, self.variant, f"{self.threads} thread(s)", loading)))
+
+
+def experiment(job: Job) -> tuple[Params, Run]:
+    """``params.yaml`` with the job's dataset, batch, threads and precision. The budget is one that no measurement gets to the end of."""
+    params = load_params(ROOT / "params.yaml")
+    dataset = Dataset(source=SOURCE, image_size=job.size, kimg=1000.0)
+    compute = {"threads": job.threads} | ({"precision": job.precision} if job.precision else {})
+    changed = {
+        "compute": params.compute.model_copy(update=compute),
+        "training": params.training.model_copy(update={"batch_size": job.batch}),
+        "datasets": {PAIRED: dataset},
+        "unpaired": params.unpaired.model_copy(update={"datasets": {UNPAIRED: dataset}}),
+    }
+    return params.model_copy(update=changed), Run(dataset=job.dataset, method=job.method, seed=params.seeds[0])
+
+
+class OurStep:
+    """The project's own trainer, step by step; losses are read as often as the profile has them read on its first dataset."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        params, run = experiment(job)
+        profile = load_params(ROOT / "params.yaml")
+        steps = next(iter(profile.all_datasets.values())).kimg * 1000 / job.batch
+        self.read_every = max(1, round(steps / profile.training.log_points))
+        self.device = pick_device(params.compute)
+        self.trainer = Trainer(params, run, open_prepared(folder / PREPARED), "", folder / "no-checkpoint", self.device)
+        self.parts: dict[str, float] = defaultdict(float)
+        """Seconds of each part of all steps so far; on a GPU, where they overlap, and of a variant there are none."""
+        self.precision = ""
+        """What the networks computed in, as seen in the first step."""
+        if job.variant == "channels-last":
+            self._channels_last()
+        elif job.variant == "compiled":
+            for network in self._networks():
+                network.compile()
+        else:
+            self._watch()
+
+    def advance(self) -> int:
+        self.trainer.advance()
+        if self.trainer.step % self.read_every == 0:
+            self.trainer._log(validate=False)
+        return self.trainer.params.training.batch_size
+
+    def _networks(self) -> Iterator[nn.Module]:
+        for player in self.trainer.method.players.values():
+            yield from player.values()
+
+    def _channels_last(self) -> None:
+        for network in self._networks():
+            network.to(memory_format=torch.channels_last)
+        take = self.trainer.batches.take
+
+        def taken(*arguments: Any) -> Any:
+            batch = take(*arguments)
+            x, y = (side.contiguous(memory_format=torch.channels_last) for side in (batch.x, batch.y))
+            return type(batch)(x, y, batch.noise)
+
+        self.trainer.batches.take = taken  # type: ignore[method-assign]
+
+    def _watch(self) -> None:
+        """Have each part of a step add its time to ``parts``: loading, forward passes of the players, their updates, the optimisers."""
+        trainer = self.trainer
+        starts: dict[str, float] = {}
+
+        def begin(part: str) -> Callable[..., None]:
+            return lambda *_: starts.__setitem__(part, time.perf_counter())
+
+        def end(part: str) -> Callable[..., None]:
+            def add(*_: Any) -> None:
+                self.parts[part] += time.perf_counter() - starts[part]
+
+            return add
+
+        def seen(*_: Any) -> None:
+            self.precision = "bfloat16" if torch.is_autocast_enabled(self.device.type) else "float32"
+            once.remove()
+
+        once = trainer.method.generator.register_forward_pre_hook(seen)
+        if self.device.type != "cpu":
+            return
+        for player, networks in trainer.method.players.items():
+            for network in networks.values():
+                network.register_forward_pre_hook(begin(f"forward {player}"))
+                network.register_forward_hook(end(f"forward {player}"))
+            trainer.optimisers[player].register_step_pre_hook(begin("optimisers"))
+            trainer.optimisers[player].register_step_post_hook(end("optimisers"))
+        take, update = trainer.batches.take, trainer._update
+
+        def timed_take(*arguments: Any) -> Any:
+            with self._timed("loading"):
+                return take(*arguments)
+
+        def timed_update(player: str, *arguments: Any, **options: Any) -> Any:
+            with self._timed(f"update {player}"):
+                return update(player, *arguments, **options)
+
+        trainer.batches.take = timed_take  # type: ignore[method-assign]
+        trainer._update = timed_update  # type: ignore[method-assign]
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.parts[part] += time.perf_counter() - start
+
+
+Go = Callable[[], None]
+Found = dict[str, Any]
+
+
+def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
+    """Steps of one side. Returns what was found, and what keeps the process at work."""
+    if job.side == "reference":
+        from benchmarks.reference_step import WORKERS, ReferenceStep
+
+        params, run = experiment(job)
+        side: Any = ReferenceStep(params, run, folder / PICTURES, job.size, WORKERS if job.workers is None else job.workers)
+    else:
+        side = OurStep(job, folder)
+    start = time.perf_counter()
+    for _ in range(job.warm_up):
+        side.advance()
+    warm_up = time.perf_counter() - start
+    go()
+    before, resident = dict(getattr(side, "parts", {})), _resident_mib()
+    images = steps = 0
+    start = time.perf_counter()
+    while steps < job.steps or time.perf_counter() - start < job.seconds:
+        images += side.advance()
+        steps += 1
+    if side.device.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    found = {
+        "images_per_second": images / seconds,
+        "seconds_per_step": seconds / steps,
+        "warm_up": warm_up,
+        "peak_mib": peak_mib(side.device),
+        "resident_mib": [resident, _resident_mib()],
+        "precision": getattr(side, "precision", "float32"),
+        "parts": {name: (total - before.get(name, 0.0)) / steps for name, total in getattr(side, "parts", {}).items()},
+    }
+    if side.device.type == "cuda":
+        found["kernels"] = _kernel_seconds(side.advance)
+    return found, side.advance
+
+
+def convolve(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
+    """GFLOP/s (a multiplication and an addition are two) of forward convolutions, best of both memory formats, in float32 and bfloat16."""
+    cases: dict[str, list[tuple[Callable[[], object], float]]] = {}
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        cases[precision] = []
+        for images, inputs, outputs, side, kernel in CONVOLUTIONS:
+            for layout in (torch.contiguous_format, torch.channels_last):
+                layer = nn.Conv2d(inputs, outputs, kernel, bias=False).to(dtype=dtype, memory_format=layout)
+                x = torch.randn(images, inputs, side, side).to(dtype=dtype, memory_format=layout)
+                work = 2.0 * images * outputs * (side - kernel + 1) ** 2 * inputs * kernel**2
+                cases[precision].append((_inference(layer, x), work))
+    for case in cases.values():
+        for run, _ in case:
+            run()
+    go()
+    slice_seconds = job.seconds / sum(map(len, cases.values()))
+    found = {precision: [work * _rate(run, slice_seconds) / 1e9 for run, work in case] for precision, case in cases.items()}
+    return found, cases["float32"][0][0]
+
+
+def run_together(jobs: Sequence[Job], folder: Path) -> list[Found]:
+    """What each of ``jobs``, all at work at the same time, found.
+
+    Raises :class:`UserError` where one fails.
+    """
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        for job in jobs:
+            limits = {f"{name}_NUM_THREADS": f"{job.threads}" for name in ("OMP", "MKL", "OPENBLAS")}
+            command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_job", json.dumps(asdict(job)), str(folder)]
+            processes.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, env=os.environ | limits, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                    start_new_session=True,
+                )
+            )  # fmt: skip
+        for process, job in zip(processes, jobs, strict=True):
+            _answer(process, job)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [json.loads(_answer(process, job)) for process, job in zip(processes, jobs, strict=True)]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with its loader's processes
+            process.wait()
+
+
+def peak_mib(device: torch.device) -> float:
+    """Most memory that a training held: of the CUDA allocator, or VmHWM, with what its loader's processes hold that they don't share."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert peak is not None
+    return int(peak[1]) / 1024 + sum(child.memory_full_info().uss for child in psutil.Process().children(recursive=True)) / 2**20
+
+
+def main() -> None:
+    job, folder = Job(**json.loads(sys.argv[1])), Path(sys.argv[2])
+    torch.set_num_threads(job.threads)
+
+    def go() -> None:
+        print("ready", flush=True)
+        if not sys.stdin.readline():
+            sys.exit("error: nobody waits for this measurement any more")
+
+    found, work = (convolve if job.side == "convolutions" else train)(job, folder, go)
+    print(json.dumps(found), flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        work()
+
+
+def _answer(process: subprocess.Popen[str], job: Job) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise UserError(f"{job}: exit code {process.wait()} before it had answered; its own message stands above")
+    return line
+
+
+def _resident_mib() -> float:
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def _inference(layer: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    @torch.inference_mode()
+    def run() -> torch.Tensor:
+        return layer(x)
+
+    return run
+
+
+def _rate(run: Callable[[], object], seconds: float) -> float:
+    """Calls a second over ``seconds``."""
+    calls, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or not calls:
+        run()
+        calls += 1
+    return calls / elapsed
+
+
+def _kernel_seconds(step: Callable[[], object]) -> float:
+    """Seconds that the GPU's kernels and copies take in a step, summed."""
+    from torch.autograd import DeviceType
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        for _ in range(PROFILED):
+            step()
+        torch.cuda.synchronize()
+    on_device = (event for event in profiler.key_averages() if event.device_type == DeviceType.CUDA)
+    return sum(event.self_device_time_total for event in on_device) / 1e6 / PROFILED
+
+
+if __name__ == "__main__":
+    main()
