@@ -63,6 +63,7 @@ class Bench:
 
     def __init__(self, folder: Path, settings: Settings, cores: int) -> None:
         self.folder, self.settings, self.cores = folder, settings, cores
+        self.load = os.getloadavg()[0]
         self.params = load_params(ROOT / "params.yaml")
         self.batch = self.params.training.batch_size
         for size in settings.sizes:
@@ -156,7 +157,7 @@ def measure(bench: Bench) -> str:
     options = f"--sizes {' '.join(map(str, settings.sizes))} --seconds {settings.seconds:g} --pairs {settings.pairs}"
     return "\n\n".join(
         [
-            training_page.introduction(options, cores, settings.seconds, bench.batch),
+            training_page.introduction(options, cores, settings.seconds, bench.batch, bench.load),
             training_page.beside({**cells, **papers}, cores, bench.batch),
             training_page.memory({**cells, **papers}, by_batch, grown, settings.growth),
             training_page.all_methods(cells, rest, cores),

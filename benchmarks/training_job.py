@@ -243,6 +243,7 @@ def run_together(jobs: Sequence[Job], folder: Path) -> list[Found]:
     try:
         for job in jobs:
             limits = {f"{name}_NUM_THREADS": f"{job.threads}" for name in ("OMP", "MKL", "OPENBLAS")}
+            limits["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")  # or a second run would time the cache of the first
             command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_job", json.dumps(asdict(job)), str(folder)]
             processes.append(
                 subprocess.Popen(

@@ -65,11 +65,13 @@ def best_of(found: Sequence[Found], precision: str) -> float:
     return max(map(sum, zip(*(one[precision] for one in found), strict=True)))
 
 
-def introduction(options: str, cores: int, seconds: float, batch: int) -> str:
+def introduction(options: str, cores: int, seconds: float, batch: int, load: float) -> str:
+    """``load``: of the machine before the measurement, in processes at work."""
     return f"""## Training
 
 {setting()}
 Renewed by `python -m benchmarks.training {options} --write`.
+Load average before the start: {load:.2f}; a process with several threads loses far more to a busy machine than one with one thread.
 
 Images/s with the loading of the data, {batch} to a batch unless a table says otherwise, OpenMoji; an image is one that G sees as x.
 At least {seconds:g} s and two steps a cell, half of it for methods without a reference step, after two steps that are not counted.
@@ -217,8 +219,7 @@ def share(cells: Mapping[Key, Cells], work: Mapping[tuple[str, int], float], pea
             "### Share of the chip's best convolution",
             "GFLOP of a step's convolutions and products (`torch.utils.flop_counter`; a multiplication and an addition are two), times\n"
             f"images/s, beside the best GFLOP/s of {len(CONVOLUTIONS)} large forward convolutions, contiguous or channels-last, in the\n"
-            "same precision with as many processes and threads. A step also normalises, pads, concatenates, loads and updates, which is not\n"
-            "counted.",
+            "same precision with as many processes and threads. A step also normalises, pads, loads and updates, which is not counted.",
             table(["method", "images", "way", "precision", "GFLOP an image", "GFLOP/s", "best GFLOP/s", "share"], lines),
         ]
     )  # fmt: skip
