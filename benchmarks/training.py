@@ -23,13 +23,13 @@ from benchmarks.generators import ROOT
 from benchmarks.reference_step import write_images
 from benchmarks.training_job import PAIRED, PICTURES, PREPARED, SOURCE, UNPAIRED, Found, Job, OurStep, run_together
 from benchmarks.training_page import INLINE, JOBS, OTHER, RUN, SIDES, Cell, Cells, Key, Lines, best_of, number, setting
+from cgm.compute import pick_device
 from cgm.config import Dataset, Params
 from cgm.data.prepare import prepare
 from cgm.data.prepared import open_prepared
 from cgm.data.sources import fetch
 from cgm.errors import UserError
 from cgm.params import load_params
-from cgm.training import pick_device
 
 BESIDE = ("pix2pix", "cyclegan")
 """The implementations that have a reference step."""

@@ -26,11 +26,12 @@ import torch
 from torch import nn
 
 from benchmarks.generators import ROOT
+from cgm.compute import pick_device
 from cgm.config import Dataset, Params, Run
 from cgm.data.prepared import open_prepared
 from cgm.errors import UserError
 from cgm.params import load_params
-from cgm.training import Trainer, pick_device
+from cgm.training import Trainer
 
 SOURCE = "openmoji"
 PAIRED, UNPAIRED = "paired", "unpaired"
@@ -151,8 +152,7 @@ class OurStep:
             for network in networks.values():
                 network.register_forward_pre_hook(begin(f"forward {player}"))
                 network.register_forward_hook(end(f"forward {player}"))
-            trainer.optimisers[player].register_step_pre_hook(begin("optimisers"))
-            trainer.optimisers[player].register_step_post_hook(end("optimisers"))
+            self._watch_optimiser(trainer.optimisers[player])
         take, update = trainer.batches.take, trainer._update
 
         def timed_take(*arguments: Any) -> Any:
@@ -165,6 +165,16 @@ class OurStep:
 
         trainer.batches.take = timed_take  # type: ignore[method-assign]
         trainer._update = timed_update  # type: ignore[method-assign]
+
+    def _watch_optimiser(self, optimiser: Any) -> None:
+        """By hand: the trainer's optimiser has no hooks (:mod:`cgm.optimiser`)."""
+        step = optimiser.step
+
+        def timed_step() -> None:
+            with self._timed("optimisers"):
+                step()
+
+        optimiser.step = timed_step
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
