@@ -61,7 +61,7 @@ for template in table.templates:
         priority: lambda wildcards, stage=stage: table.priority(stage(wildcards))
         message: template.message
         localrule: template.local
-        shell: "CGM_ENGINE=snakemake {params.command} > {log:q} 2>&1"
+        shell: "CGM_ENGINE=$PPID {params.command} > {log:q} 2>&1"
 
 
 onstart:

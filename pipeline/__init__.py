@@ -2,5 +2,6 @@
 
 import os
 
-PARENT = os.getppid()
-"""The process that started this one; read before the imports, which take seconds in which it may be killed."""
+PARENT = int(os.environ.get("CGM_ENGINE", os.getppid()))
+"""The process that started this one: Snakemake's jobs are told, otherwise it is read before the imports, which take seconds in which the
+engine may be killed."""

@@ -27,7 +27,7 @@ from pipeline import PARENT
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 TIMINGS = Path("build/timings")
 ENGINE = ("CGM_ENGINE", "DVC_STAGE")
-"""Environment variables of a job: the Snakefile sets the first, DVC the second."""
+"""Environment variables of a job: the Snakefile sets the first, to its process, DVC the second."""
 SECONDS_BETWEEN_LOOKS = 1.0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cgm.networks.layers import DoublingConv, HalvingConv
+
 
 def _levels(image_size: int) -> int:
     """How many times 4×4 doubles to ``image_size``."""
@@ -24,7 +26,7 @@ class Generator(nn.Module):
         self.latent = latent
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, channels[0], 4, 1, 0, bias=False)]
         for inputs, out in zip(channels, [*channels[1:], 3], strict=True):
-            layers += [nn.BatchNorm2d(inputs), nn.ReLU(), nn.ConvTranspose2d(inputs, out, 4, 2, 1, bias=out == 3)]
+            layers += [nn.BatchNorm2d(inputs), nn.ReLU(), DoublingConv(inputs, out, bias=out == 3)]
         layers.append(nn.Tanh())
         self.body = nn.Sequential(*layers)
 
@@ -46,7 +48,7 @@ class Discriminator(nn.Module):
         inputs = 3
         for level in range(levels):
             out = width * min(2**level, 8)
-            layers += [nn.Conv2d(inputs, out, 4, 2, 1), nn.LeakyReLU(0.2)]
+            layers += [HalvingConv(inputs, out), nn.LeakyReLU(0.2)]
             inputs = out
         layers.append(nn.Conv2d(inputs, 1, 4, 1, 0))
         self.body = nn.Sequential(*layers)

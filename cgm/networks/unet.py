@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cgm.networks.layers import InstanceNorm2d
+from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d
 
 
 def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
@@ -36,7 +36,7 @@ class UNet(nn.Module):
             inputs = 3 if level == 0 else channels[level - 1]
             normalised = 0 < level < levels - 1
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(nn.Conv2d(inputs, out, 4, 2, 1, bias=not normalised or norm == "batch"))
+            layers.append(HalvingConv(inputs, out, bias=not normalised or norm == "batch"))
             if normalised:
                 layers.append(_norm(norm, out))
             self.down.append(nn.Sequential(*layers))
@@ -44,7 +44,7 @@ class UNet(nn.Module):
         for level in reversed(range(levels)):
             inputs = channels[level] if level == levels - 1 else 2 * channels[level]
             out = 3 if level == 0 else channels[level - 1]
-            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, out, 4, 2, 1)]
+            layers = [nn.ReLU(), DoublingConv(inputs, out)]
             layers.append(nn.Tanh() if level == 0 else _norm(norm, out))
             self.up.append(nn.Sequential(*layers))
 

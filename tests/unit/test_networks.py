@@ -7,7 +7,7 @@ import torch
 
 from cgm.networks import dcgan
 from cgm.networks.init import initialise, parameter_count
-from cgm.networks.layers import InstanceNorm2d, ReflectionPad, reflected
+from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad, reflected
 from cgm.networks.patchgan import PatchGAN, receptive_field
 from cgm.networks.resnet import ResNet
 from cgm.networks.unet import UNet
@@ -54,6 +54,26 @@ def test_instance_normalisation_is_torchs(affine: bool) -> None:
         x = h.clone().requires_grad_()
         y = layer(x)
         found.append([y, *torch.autograd.grad(y, [x, *layer.parameters()], upstream)])
+    for left, right in zip(*found, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+@pytest.mark.parametrize("kind", [HalvingConv, DoublingConv])
+def test_convolutions_as_products_are_torchs(kind, size: int, bias: bool) -> None:
+    """``size``: of the smaller map, pixels a side; from 5 on both are convolutions."""
+    ours = kind(3, 5, bias=bias).double()
+    initialise(ours, noise())
+    theirs = (torch.nn.Conv2d if kind is HalvingConv else torch.nn.ConvTranspose2d)(3, 5, 4, 2, 1, bias=bias).double()
+    theirs.load_state_dict(ours.state_dict())
+    side = 2 * size if kind is HalvingConv else size
+    h = torch.randn(2, 3, side, side, dtype=torch.float64, generator=noise())
+    found = []
+    for layer in (ours, theirs):
+        x = h.clone().requires_grad_()
+        y = layer(x)
+        found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
     for left, right in zip(*found, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
 

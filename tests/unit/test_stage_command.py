@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -109,7 +110,7 @@ main(stage)
 def test_a_stage_ends_with_its_engine(tmp_path: Path, variable: str) -> None:
     """The engine is killed; its stage notices, unwinds and leaves nothing half-made."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    code = f"import os, subprocess, sys; os.environ[{variable!r}] = 'x'; subprocess.run([sys.executable, '-c', {STUB!r}])"
+    code = f"import os, subprocess, sys; os.environ[{variable!r}] = str(os.getpid()); subprocess.run([sys.executable, '-c', {STUB!r}])"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     engine = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     wait_for((tmp_path / "ready").exists)
@@ -118,6 +119,17 @@ def test_a_stage_ends_with_its_engine(tmp_path: Path, variable: str) -> None:
     assert engine.stderr is not None
     assert engine.stderr.read().strip() == INTERRUPTED  # its end: the stage has closed it too
     assert not list((tmp_path / "half").iterdir())
+
+
+def test_a_stage_whose_engine_ended_before_it_began_ends_at_once(tmp_path: Path) -> None:
+    """Killed while the interpreter starts: by then the parent is another process."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CGM_ENGINE": str(ended.pid)}
+    stage = subprocess.run([sys.executable, "-c", STUB], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert stage.returncode == 128 + signal.SIGTERM
+    assert stage.stderr.strip() == INTERRUPTED
 
 
 def test_what_a_killed_stage_left_is_cleared_by_the_next(tmp_path: Path) -> None:
