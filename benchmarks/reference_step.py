@@ -23,8 +23,10 @@ from cgm import config, seeds
 from cgm.data.prepared import Prepared
 from cgm.methods.pool import ImagePool
 from cgm.networks.init import initialise
+from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad
 from cgm.training import build_method
 
+TORCH_LAYERS: dict[type, type] = {HalvingConv: nn.Conv2d, DoublingConv: nn.ConvTranspose2d, InstanceNorm2d: nn.InstanceNorm2d}
 WORKERS = 4
 """Loader processes, the implementation's default."""
 READ_EVERY = 100
@@ -100,6 +102,17 @@ class Unaligned(Dataset[Sample]):
         return {side: self.prepare(Image.open(path).convert("RGB")) for side, path in chosen.items()}
 
 
+def with_torch_layers(network: nn.Module) -> None:
+    """Put torch's own layers, which the public implementation uses, in the place of ours; parameters and values stay."""
+    for name, child in network.named_children():
+        if isinstance(child, ReflectionPad):
+            setattr(network, name, nn.ReflectionPad2d(child.width))
+        elif type(child) in TORCH_LAYERS:
+            child.__class__ = TORCH_LAYERS[type(child)]
+        else:
+            with_torch_layers(child)
+
+
 class ReferenceStep:
     """One training of Pix2Pix or CycleGAN; ``folder`` holds what :func:`write_images` wrote. ``KeyError`` for another method."""
 
@@ -113,6 +126,7 @@ class ReferenceStep:
         for player in self.players.values():
             for name, network in player.items():
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
+                with_torch_layers(network)
             player.to(self.device).train()
         rate = settings.learning_rate or training.learning_rate
         self.optimisers = {

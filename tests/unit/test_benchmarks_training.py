@@ -122,6 +122,10 @@ def test_both_sides_begin_with_the_same_networks_and_both_players_learn(method, 
     for player in ("G", "D"):
         before[player] = {name: value.clone() for name, value in reference[player].state_dict().items()}
         assert all(torch.equal(value, before[player][name]) for name, value in ours[player].state_dict().items())
+    layers = {type(module).__module__ for player in reference.values() for module in player.modules() if not list(module.children())}
+    assert {module.split(".")[0] for module in layers} == {"torch"}
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(reference["G"]["G"](x), ours["G"]["G"](x), rtol=1e-4, atol=1e-5)
     assert [side.advance() for side in sides] == [2, 2]
     for players in (ours, reference):
         for player, old in before.items():
