@@ -23,10 +23,16 @@ from cgm import config, seeds
 from cgm.data.prepared import Prepared
 from cgm.methods.pool import ImagePool
 from cgm.networks.init import initialise
-from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad
+from cgm.networks.layers import DoublingConv, FoldedConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad
 from cgm.training import build_method
 
-TORCH_LAYERS: dict[type, type] = {HalvingConv: nn.Conv2d, DoublingConv: nn.ConvTranspose2d, InstanceNorm2d: nn.InstanceNorm2d}
+TORCH_LAYERS: dict[type, type] = {
+    HalvingConv: nn.Conv2d,
+    FoldedConv: nn.Conv2d,
+    DoublingConv: nn.ConvTranspose2d,
+    FoldedDoublingConv: nn.ConvTranspose2d,
+    InstanceNorm2d: nn.InstanceNorm2d,
+}
 WORKERS = 4
 """Loader processes, the implementation's default."""
 READ_EVERY = 100

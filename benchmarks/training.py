@@ -35,7 +35,7 @@ BESIDE = ("pix2pix", "cyclegan")
 """The implementations that have a reference step."""
 PAPERS_BATCH = "pix2pix"
 """The one that is also measured with the papers' batch of 1, at the largest size."""
-VARIANTS = {"": "as it is", "channels-last": "networks and inputs channels-last", "compiled": "networks through `torch.compile`"}
+WAYS = {False: "as it is", True: "`compute.compile`: networks through `torch.compile`"}
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,11 @@ def measure_alternatives(bench: Bench) -> str:
     size = bench.settings.sizes[0]
     options = f"--sizes {size} --seconds {bench.settings.seconds:g}"
     for method in with_reference(bench.params):
-        cells = {variant: Cell(bench.together(bench.job("ours", method, size, variant=variant))) for variant in VARIANTS}
-        for variant, cell in cells.items():
-            ratio = f"{cell.rate / cells[''].rate:.2f}×" if variant else ""
+        cells = {compiled: Cell(bench.together(bench.job("ours", method, size, compiled=compiled))) for compiled in WAYS}
+        for compiled, cell in cells.items():
+            ratio = f"{cell.rate / cells[False].rate:.2f}×" if compiled else ""
             lines.append(
-                [f"`{method}`", VARIANTS[variant], number(cell.rate), ratio, f"{cell.found[0]['warm_up']:.1f}", f"{cell.peak_mib:.0f}"]
+                [f"`{method}`", WAYS[compiled], number(cell.rate), ratio, f"{cell.found[0]['warm_up']:.1f}", f"{cell.peak_mib:.0f}"]
             )
     return "\n\n".join(
         [
@@ -186,7 +186,7 @@ def measure_alternatives(bench: Bench) -> str:
             f"{setting()}\nRenewed by `python -m benchmarks.training {options} --alternatives --write`.",
             f"Ours at {size} px, batch {bench.batch}, one process, one thread. The compilation is in the first two steps, which are not\n"
             "counted as images/s.",
-            table(["method", "variant", "images/s", "÷ as it is", "first two steps, s", "peak MiB"], lines),
+            table(["method", "way", "images/s", "÷ as it is", "first two steps, s", "peak MiB"], lines),
         ]
     )  # fmt: skip
 

@@ -45,7 +45,7 @@ PROFILED = 3
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does. ``precision`` empty: as ``params.yaml`` has it. ``variant``: empty, ``channels-last`` or ``compiled``."""
+    """What one process does. ``precision`` empty: as ``params.yaml`` has it."""
 
     side: str
     threads: int
@@ -55,7 +55,8 @@ class Job:
     size: int = 0
     batch: int = 0
     precision: str = ""
-    variant: str = ""
+    compiled: bool = False
+    """Networks through ``torch.compile``."""
     workers: int | None = None
     """Loader processes of the reference; ``None``: the implementation's default."""
     warm_up: int = 2
@@ -66,14 +67,14 @@ class Job:
     def __str__(self) -> str:
         named = (self.side, self.method, f"{self.size} px" if self.size else "", f"batch {self.batch}" if self.batch else "")
         loading = "" if self.workers is None else f"{self.workers} loader processes"
-        return ", ".join(filter(None, (*named, self.precision, self.variant, f"{self.threads} thread(s)", loading)))
+        return ", ".join(filter(None, (*named, self.precision, "compiled" * self.compiled, f"{self.threads} thread(s)", loading)))
 
 
 def experiment(job: Job) -> tuple[Params, Run]:
-    """``params.yaml`` with the job's dataset, batch, threads and precision. The budget is one that no measurement gets to the end of."""
+    """``params.yaml`` with the job's dataset, batch and way to compute. The budget is one that no measurement gets to the end of."""
     params = load_params(ROOT / "params.yaml")
     dataset = Dataset(source=SOURCE, image_size=job.size, kimg=1000.0)
-    compute = {"threads": job.threads} | ({"precision": job.precision} if job.precision else {})
+    compute = {"threads": job.threads, "compile": job.compiled} | ({"precision": job.precision} if job.precision else {})
     changed = {
         "compute": params.compute.model_copy(update=compute),
         "training": params.training.model_copy(update={"batch_size": job.batch}),
@@ -94,15 +95,10 @@ class OurStep:
         self.device = pick_device(params.compute)
         self.trainer = Trainer(params, run, open_prepared(folder / PREPARED), "", folder / "no-checkpoint", self.device)
         self.parts: dict[str, float] = defaultdict(float)
-        """Seconds of each part of all steps so far; on a GPU, where they overlap, and of a variant there are none."""
+        """Seconds of each part of all steps so far; on a GPU, where they overlap, and of compiled networks there are none."""
         self.precision = ""
         """What the networks computed in, as seen in the first step."""
-        if job.variant == "channels-last":
-            self._channels_last()
-        elif job.variant == "compiled":
-            for network in self._networks():
-                network.compile()
-        else:
+        if not params.compute.compile:
             self._watch()
 
     def advance(self) -> int:
@@ -110,22 +106,6 @@ class OurStep:
         if self.trainer.step % self.read_every == 0:
             self.trainer._log(validate=False)
         return self.trainer.params.training.batch_size
-
-    def _networks(self) -> Iterator[nn.Module]:
-        for player in self.trainer.method.players.values():
-            yield from player.values()
-
-    def _channels_last(self) -> None:
-        for network in self._networks():
-            network.to(memory_format=torch.channels_last)
-        take = self.trainer.batches.take
-
-        def taken(*arguments: Any) -> Any:
-            batch = take(*arguments)
-            x, y = (side.contiguous(memory_format=torch.channels_last) for side in (batch.x, batch.y))
-            return type(batch)(x, y, batch.noise)
-
-        self.trainer.batches.take = taken  # type: ignore[method-assign]
 
     def _watch(self) -> None:
         """Have each part of a step add its time to ``parts``: loading, forward passes of the players, their updates, the optimisers."""

@@ -41,6 +41,9 @@ class Compute(Model):
     number of jobs at once then changes no result."""
     deterministic: bool = True
     """Only deterministic algorithms (bit-exact repetition on one machine)."""
+    compile: bool = False
+    """Train the networks as ``torch.compile`` makes them; on CUDA with ``reduce-overhead``, which replays them as CUDA graphs. It takes a
+    minute or so and a C++ compiler, and rounds differently. Repeated bytes are not promised then."""
 
 
 class Training(Model):

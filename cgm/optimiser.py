@@ -14,6 +14,9 @@ import torch
 class Adam(torch.optim.Adam):
     """``torch.optim.Adam`` (Kingma & Ba 2015); parameters and state dictionary are its own."""
 
+    found_inf: torch.Tensor
+    """1 where this step shall change nothing, else 0: what ``GradScaler`` sets, and the fused kernels read on the device."""
+
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)

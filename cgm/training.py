@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from cgm import config, images, seeds
-from cgm.compute import World, autocast, layout, pick_precision
+from cgm.compute import World, autocast, pick_precision, weight_layout
 from cgm.data.batches import Batches
 from cgm.data.prepared import Prepared
 from cgm.files import replacing
@@ -79,11 +79,12 @@ class Trainer:
         self.share = self.world.share(training.batch_size)
         self.precision = pick_precision(self.params.compute, self.device)
         self.method = build_method(self.params, run)
-        form = layout(self.device)
         for player in self.method.players.values():
             for name, network in player.items():
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
-            player.to(self.device, memory_format=form).train()  # type: ignore[call-overload]
+                if self.params.compute.compile:
+                    network.compile(mode="reduce-overhead" if self.device.type == "cuda" else "default")
+            player.to(self.device, memory_format=weight_layout(self.device)).train()  # type: ignore[call-overload]
         rate = self.method.settings.learning_rate or training.learning_rate
         self.optimisers = {
             name: Adam(player.parameters(), lr=rate, betas=(training.beta1, training.beta2), fused=True)
@@ -95,7 +96,7 @@ class Trainer:
         a, b = self.prepared.images("train", "A"), self.prepared.images("train", "B")
         self.batches = Batches(
             a, b, paired=self.method.supervision != "unpaired", dataset=run.dataset, seed=run.seed,
-            jitter=training.jitter, flip=training.flip, device=self.device, layout=form,
+            jitter=training.jitter, flip=training.flip, device=self.device,
         )  # fmt: skip
         targets = images.to_float(b[:STYLE_TARGETS], self.device)
         self.method.prepare(targets, self.device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
@@ -147,6 +148,8 @@ class Trainer:
                 group["lr"] = self.rate * self.schedule(self.step)
         start = self.step * self.params.training.batch_size + self.world.rank * self.share
         batch = self.batches.take(start, self.share, self.noise)
+        if self.params.compute.compile:
+            torch.compiler.cudagraph_mark_step_begin()  # what earlier steps left in a graph's memory may be written over
         with autocast(self.precision, self.device):
             observed = self.method.step(batch, self._update)
         self._add(observed)
@@ -169,7 +172,7 @@ class Trainer:
         finite = torch.isfinite(total.detach()).float()
         self.world.average([*gradients, finite])
         self._note_end(player, terms, finite < 1)
-        optimiser.found_inf = torch.stack(list(self._broken.values())).amax().clamp(max=1)  # type: ignore[attr-defined]
+        optimiser.found_inf = torch.stack(list(self._broken.values())).amax().clamp(max=1)
         optimiser.step()
         if self.step + 1 in self.log_at:
             self._gradients[player] = torch.nn.utils.get_total_norm(gradients)

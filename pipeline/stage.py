@@ -8,6 +8,7 @@ outputs look stale).
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -22,12 +23,10 @@ from cgm.errors import UserError
 from cgm.files import write_json
 from cgm.params import load_params
 from cgm.weights import use_folder
-from pipeline import PARENT
+from pipeline import ENGINE, PARENT
 
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 TIMINGS = Path("build/timings")
-ENGINE = ("CGM_ENGINE", "DVC_STAGE")
-"""Environment variables of a job: the Snakefile sets the first, to its process, DVC the second."""
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -36,6 +35,9 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
 
     ``dataset``, ``method`` and ``seed`` are checked against ``params.yaml``; ``seed`` arrives as an int.
     """
+    if argv is None:
+        gc.freeze()  # modules are no garbage: to look for it among them when the process ends takes as long as half of the imports
+        gc.enable()
     try:
         values = _parse(keys, sys.argv[1:] if argv is None else argv)
         params = load_params()

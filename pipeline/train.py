@@ -59,8 +59,12 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
     settings, code = resolved(params, run), code_sha256()
     precision = pick_precision(params.compute, device)
     identity = json.dumps(
-        [str(run), settings, prepared.data_sha256, code, torch.__version__, device.type, precision, world.size], sort_keys=True
-    )
+        [
+            str(run), settings, prepared.data_sha256, code, torch.__version__, device.type, precision, world.size,
+            params.compute.deterministic, params.compute.compile,
+        ],
+        sort_keys=True,
+    )  # fmt: skip
     checkpoint = Path("build/checkpoints") / dataset / method / str(seed) / "state.pt"
     trainer = training.Trainer(params, run, prepared, hashlib.sha256(identity.encode()).hexdigest(), checkpoint, device, world)
     outcome = trainer.train()
@@ -94,7 +98,8 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             "precision": precision,
             "processes": world.size,
             "threads": params.compute.threads,
-            "deterministic": params.compute.deterministic,
+            "deterministic": params.compute.deterministic and not params.compute.compile,
+            "compiled": params.compute.compile,
             "seconds": round(outcome.seconds, 3),
             "images_per_second": round(outcome.images / max(outcome.seconds, 1e-9), 3),
             "peak_memory_bytes": peak_memory(device),

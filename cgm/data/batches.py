@@ -48,37 +48,46 @@ class OnDevice:
         return self._images[to_device(rows, self._images.device)]
 
 
-class OnDisk:
-    """An array or its file, read row by row; on the way to a GPU through pinned memory, so that the copy overlaps with the computation."""
+class InMemory:
+    """An array, or a mapped file; on the way to a GPU through pinned memory, so that the copy overlaps with the computation."""
 
     def __init__(self, images: np.ndarray, device: torch.device) -> None:
         self._images, self._device = images, device
-        whole = isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)
-        self._file = os.open(images.filename, os.O_RDONLY) if whole and images.nbytes > MAPPED else None  # type: ignore[attr-defined]
 
     def __call__(self, rows: np.ndarray) -> torch.Tensor:
-        if self._file is None:
-            return to_device(self._images[rows], self._device)
-        found = np.empty((len(rows), *self._images.shape[1:]), np.uint8)
+        return to_device(self._images[rows], self._device)
+
+
+class InFile:
+    """A file of which only the rows that are asked for are read; to a GPU as :class:`InMemory`."""
+
+    def __init__(self, images: np.memmap, device: torch.device) -> None:
+        self._shape, self._offset, self._name = images.shape[1:], images.offset, str(images.filename)
+        self._device = device
+        self._file = os.open(self._name, os.O_RDONLY)
+
+    def __call__(self, rows: np.ndarray) -> torch.Tensor:
+        found = np.empty((len(rows), *self._shape), np.uint8)
         for place, row in zip(found, rows.tolist(), strict=True):
             self._read(row, memoryview(place).cast("B"))
         return to_device(found, self._device)
 
     def _read(self, row: int, place: memoryview) -> None:
-        start = self._images.offset + row * len(place)  # type: ignore[attr-defined]
-        if os.preadv(self._file, [place], start) != len(place):  # type: ignore[arg-type]
-            raise OSError(f"{self._images.filename}: ends before image {row}")  # type: ignore[attr-defined]
+        if os.preadv(self._file, [place], self._offset + row * len(place)) != len(place):
+            raise OSError(f"{self._name}: ends before image {row}")
 
     def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
-            os.close(self._file)  # type: ignore[arg-type]
+        if hasattr(self, "_file"):  # not where the file could not be opened
+            os.close(self._file)
 
 
 def store(images: np.ndarray, device: torch.device) -> Store:
     """Where one side lies best: in the GPU's memory if it is small enough, else where it is."""
     if device.type == "cuda" and images.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
         return OnDevice(images, device)
-    return OnDisk(images, device)
+    if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap) and images.nbytes > MAPPED:
+        return InFile(images, device)
+    return InMemory(images, device)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -151,7 +160,7 @@ class Stream:
 class Batches:
     """Training batches by image count. ``paired``: x and y belong together; else each side has its own order and augmentation.
 
-    ``a``, ``b``: uint8 N×S×S×3. Batches come on ``device`` in ``layout``.
+    ``a``, ``b``: uint8 N×S×S×3. Batches come on ``device``, channels last.
     """
 
     def __init__(
@@ -165,7 +174,6 @@ class Batches:
         jitter: float,
         flip: bool,
         device: torch.device,
-        layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
         def stream(sides: tuple[np.ndarray, ...], name: str) -> Stream:
             stores = tuple(store(side, device) for side in sides)
@@ -173,8 +181,7 @@ class Batches:
             return Stream(stores, count, size, device, dataset=dataset, seed=seed, name=name, jitter=jitter, flip=flip)
 
         self._streams = [stream((a, b), "order")] if paired else [stream((a,), "order-A"), stream((b,), "order-B")]
-        self._layout = layout
 
     def take(self, start: int, count: int, noise: torch.Generator) -> Batch:
-        x, y = (to_float(side, side.device, self._layout) for stream in self._streams for side in stream.take(start, count))
+        x, y = (to_float(side, side.device, torch.channels_last) for stream in self._streams for side in stream.take(start, count))
         return Batch(x, y, noise)

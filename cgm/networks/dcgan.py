@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cgm.networks.layers import DoublingConv, HalvingConv
+from cgm.networks.layers import DoublingConv, HalvingConv, side_by_side
 
 
 def _levels(image_size: int) -> int:
@@ -54,4 +54,4 @@ class Discriminator(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.body(images)
+        return self.body(side_by_side(images))

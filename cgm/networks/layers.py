@@ -1,4 +1,8 @@
-"""Standard layers, each computed as the device does it best. Parameters, state and values are those of torch's own."""
+"""Standard layers, each computed as the device does it best. Parameters, state and values are those of torch's own.
+
+Maps are channels last (NHWC in memory) throughout: tensor cores want them so, and oneDNN's convolutions and torch's padding are faster on
+them on the CPU too. A layer in front of a normalisation has no bias: the mean, which the bias would move, is taken away again.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,29 @@ import torch.nn.functional as F
 from torch import nn
 
 
+def side_by_side(images: torch.Tensor) -> torch.Tensor:
+    """N×C×H×W with the channels of a pixel side by side in memory. Layers leave their output as they found their input."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 class InstanceNorm2d(nn.InstanceNorm2d):
     """Instance normalisation (Ulyanov et al. 2016) over batch statistics, N×C×H×W → the same shape.
 
-    On the CPU it is layer normalisation over the pixels of each channel: the same sums by a kernel that is up to twice as fast.
+    torch's own kernel for the CPU is slow. Where channels lie side by side, it is batch normalisation of each image alone, else layer
+    normalisation over the pixels of each channel: the same sums.
     """
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         if h.device.type != "cpu":
             return super().forward(h)
         count, channels, height, width = h.shape
-        pixels = height * width
-        normalised = F.layer_norm(h.reshape(count, channels, pixels), (pixels,), eps=self.eps).view_as(h)
+        if not h.is_contiguous():
+            # With no scale and shift at hand, torch would round mean and variance to the precision of the maps.
+            kind = torch.promote_types(h.dtype, torch.float32)
+            scale = self.weight if self.affine else h.new_ones(channels, dtype=kind)
+            shift = self.bias if self.affine else h.new_zeros(channels, dtype=kind)
+            return torch.cat([F.batch_norm(image, None, None, scale, shift, training=True, eps=self.eps) for image in h.split(1)])
+        normalised = F.layer_norm(h.view(count, channels, -1), (height * width,), eps=self.eps).view_as(h)
         if not self.affine:
             return normalised
         weight, bias = (parameter.to(normalised.dtype).view(1, channels, 1, 1) for parameter in (self.weight, self.bias))
@@ -34,9 +49,10 @@ class ReflectionPad(nn.Module):
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         n = self.width
-        if h.device.type == "cpu":
+        if h.device.type != "cpu":
+            return reflected(h, n)
+        with torch.autocast("cpu", enabled=False):  # which would pad in float32 and have the next convolution round it back
             return F.pad(h, (n, n, n, n), mode="reflect")
-        return reflected(h, n)
 
 
 def reflected(h: torch.Tensor, width: int) -> torch.Tensor:
@@ -65,7 +81,7 @@ class HalvingConv(nn.Conv2d):
             return super().forward(h)
         patches = F.unfold(h, 4, padding=1, stride=2).transpose(1, 2).reshape(count * positions, -1)
         y = F.linear(patches, self.weight.flatten(1), self.bias)
-        return y.view(count, positions, -1).transpose(1, 2).reshape(count, -1, height // 2, width // 2)
+        return y.view(count, height // 2, width // 2, -1).permute(0, 3, 1, 2)
 
 
 class DoublingConv(nn.ConvTranspose2d):
@@ -79,6 +95,55 @@ class DoublingConv(nn.ConvTranspose2d):
         positions = height * width
         if h.device.type != "cpu" or positions > FEW:
             return super().forward(h, output_size)
-        columns = h.flatten(2).transpose(1, 2).reshape(count * positions, -1) @ self.weight.flatten(1)
+        columns = h.permute(0, 2, 3, 1).reshape(count * positions, -1) @ self.weight.flatten(1)
         y = F.fold(columns.view(count, positions, -1).transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
-        return y if self.bias is None else y + self.bias.to(y.dtype).view(1, -1, 1, 1)
+        return side_by_side(y if self.bias is None else y + self.bias.to(y.dtype).view(1, -1, 1, 1))
+
+
+class FoldedConv(nn.Conv2d):
+    """k×k convolution of stride 1, not padded, to a few channels: N×I×(H+k-1)×(W+k-1) → N×O×H×W; k odd, H and W even.
+
+    Few channels would leave most lanes of a CPU idle. So it makes the outputs of 2×2 neighbours at once, as 4·O channels: a kernel larger
+    by one each way, at every second place. Two pixels of a row, side by side as they lie, are one of twice the channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        if h.device.type != "cpu" or self.bias is None:
+            return super().forward(h)
+        count, inputs, height, width = h.shape
+        outputs, size = self.out_channels, self.kernel_size[0] + 1
+        pairs = h.permute(0, 2, 3, 1).reshape(count, height, width // 2, 2 * inputs).permute(0, 3, 1, 2)
+        kernels = torch.stack([F.pad(self.weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)])
+        kernels = kernels.view(4 * outputs, inputs, size, size // 2, 2).permute(0, 4, 1, 2, 3)
+        kernels = kernels.reshape(4 * outputs, 2 * inputs, size, size // 2)
+        return unfolded(F.conv2d(pairs, kernels, self.bias.repeat(4), stride=(2, 1)), outputs)
+
+
+class FoldedDoublingConv(nn.ConvTranspose2d):
+    """Transposed 4×4 convolution of stride 2, padded by 1, to a few channels: N×I×H×W → N×O×2H×2W.
+
+    On the CPU a 2×2 convolution to 4·O channels, as in :class:`FoldedConv`: at place j it makes the outputs 2j-1 and 2j each way, which
+    see the inputs j-1 and j; those of the first and the last place lie outside.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, 2, 1)
+
+    def forward(self, h: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        if h.device.type != "cpu" or self.bias is None:
+            return super().forward(h, output_size)
+        inputs, outputs = self.in_channels, self.out_channels
+        taps = self.weight.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4)  # input j-1 meets rows 2 and 3 of the kernel, input j 0 and 1
+        kernels = taps.permute(3, 5, 1, 0, 2, 4).reshape(4 * outputs, inputs, 2, 2)
+        y = unfolded(F.conv2d(h, kernels, self.bias.repeat(4), padding=1), outputs)
+        return side_by_side(y[:, :, 1:-1, 1:-1])
+
+
+def unfolded(h: torch.Tensor, channels: int) -> torch.Tensor:
+    """N×4C×H×W → N×C×2H×2W: the channels of 2×2 neighbours, row by row, to their places."""
+    count, _, height, width = h.shape
+    h = h.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, channels).transpose(2, 3)
+    return h.reshape(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)

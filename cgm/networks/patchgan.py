@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cgm.networks.layers import InstanceNorm2d
+from cgm.networks.layers import InstanceNorm2d, side_by_side
 
 
 def receptive_field(layers: int) -> int:
@@ -36,18 +36,18 @@ class PatchGAN(nn.Module):
         kernel, padding = (1, 0) if layers == 0 else (4, 1)
         self.receptive_field = receptive_field(layers)
         first_stride = 1 if layers == 0 else 2
-        body: list[nn.Module] = [nn.Conv2d(channels, width, kernel, first_stride, padding), nn.LeakyReLU(0.2)]
+        body: list[nn.Module] = [nn.Conv2d(channels, width, kernel, first_stride, padding), nn.LeakyReLU(0.2, inplace=True)]
         inputs = width
         for level in range(1, max(layers, 1) + 1):
             out = width * min(2**level, 8)
             stride = 2 if level < layers else 1
-            body.append(nn.Conv2d(inputs, out, kernel, stride, padding))
+            body.append(nn.Conv2d(inputs, out, kernel, stride, padding, bias=norm == "none"))
             if norm == "instance":
                 body.append(InstanceNorm2d(out, affine=True))
-            body.append(nn.LeakyReLU(0.2))
+            body.append(nn.LeakyReLU(0.2, inplace=True))
             inputs = out
         body.append(nn.Conv2d(inputs, 1, kernel, 1, padding))
         self.body = nn.Sequential(*body)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.body(images)
+        return self.body(side_by_side(images))

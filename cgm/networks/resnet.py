@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cgm.networks.layers import InstanceNorm2d, ReflectionPad
+from cgm.networks.layers import FoldedConv, InstanceNorm2d, ReflectionPad, side_by_side
 
 
 class Residual(nn.Module):
@@ -15,16 +15,16 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
+            nn.Conv2d(channels, channels, 3, bias=False),
             InstanceNorm2d(channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
+            nn.Conv2d(channels, channels, 3, bias=False),
             InstanceNorm2d(channels),
         )
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        return h + self.body(h)
+        return self.body(h).add_(h)
 
 
 class ResNet(nn.Module):
@@ -39,20 +39,20 @@ class ResNet(nn.Module):
         if image_size % 4 or image_size < 8:
             raise ValueError(f"image size: found {image_size}, expected a multiple of 4 of 8 or more")
         count = (9 if image_size >= 256 else 6) if blocks is None else blocks
-        layers: list[nn.Module] = [ReflectionPad(3), *self._conv(nn.Conv2d(3, width, 7), width)]
+        layers: list[nn.Module] = [ReflectionPad(3), *self._conv(nn.Conv2d(3, width, 7, bias=False), width)]
         for factor in (1, 2):
-            layers += self._conv(nn.Conv2d(width * factor, width * factor * 2, 3, 2, 1), width * factor * 2)
+            layers += self._conv(nn.Conv2d(width * factor, width * factor * 2, 3, 2, 1, bias=False), width * factor * 2)
         layers += [Residual(width * 4) for _ in range(count)]
         for factor in (2, 1):
-            up = nn.ConvTranspose2d(width * factor * 2, width * factor, 3, 2, 1, output_padding=1)
+            up = nn.ConvTranspose2d(width * factor * 2, width * factor, 3, 2, 1, output_padding=1, bias=False)
             layers += self._conv(up, width * factor)
-        layers += [ReflectionPad(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        layers += [ReflectionPad(3), FoldedConv(width, 3, 7), nn.Tanh()]
         self.body = nn.Sequential(*layers)
 
     @staticmethod
     def _conv(convolution: nn.Module, channels: int) -> list[nn.Module]:
-        return [convolution, InstanceNorm2d(channels), nn.ReLU()]
+        return [convolution, InstanceNorm2d(channels), nn.ReLU(inplace=True)]
 
     def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
         """Translate ``x``; ``noise`` is accepted, so that generators are interchangeable, and not used."""
-        return self.body(x)
+        return self.body(side_by_side(x))

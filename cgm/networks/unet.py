@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d
+from cgm.networks.layers import DoublingConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, side_by_side
 
 
 def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
@@ -36,7 +36,7 @@ class UNet(nn.Module):
             inputs = 3 if level == 0 else channels[level - 1]
             normalised = 0 < level < levels - 1
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(HalvingConv(inputs, out, bias=not normalised or norm == "batch"))
+            layers.append(HalvingConv(inputs, out, bias=not normalised))
             if normalised:
                 layers.append(_norm(norm, out))
             self.down.append(nn.Sequential(*layers))
@@ -44,14 +44,14 @@ class UNet(nn.Module):
         for level in reversed(range(levels)):
             inputs = channels[level] if level == levels - 1 else 2 * channels[level]
             out = 3 if level == 0 else channels[level - 1]
-            layers = [nn.ReLU(), DoublingConv(inputs, out)]
+            layers = [nn.ReLU(), FoldedDoublingConv(inputs, out) if level == 0 else DoublingConv(inputs, out, bias=False)]
             layers.append(nn.Tanh() if level == 0 else _norm(norm, out))
             self.up.append(nn.Sequential(*layers))
 
     def forward(self, x: torch.Tensor, noise: torch.Generator | None = None) -> torch.Tensor:
         """Translate ``x``; with ``noise`` dropout is drawn from it, without it dropout is off and the output is deterministic."""
         skips: list[torch.Tensor] = []
-        h = x
+        h = side_by_side(x)
         for down in self.down:
             h = down(h)
             skips.append(h)

@@ -24,13 +24,13 @@ from cgm.params import parse_params
 CPU = torch.device("cpu")
 
 
-def params(precision: str = "float32", **training_settings: Any) -> Params:
+def params(precision: str = "float32", compiled: bool = False, **training_settings: Any) -> Params:
     methods = {name: {} for name in config.METHODS}
     return parse_params(
         {
             "profile": "test",
             "seeds": [0, 1],
-            "compute": {"device": "cpu", "precision": precision},
+            "compute": {"device": "cpu", "precision": precision, "compile": compiled},
             "training": {"batch_size": 4, "validations": 2, "log_points": 4, **training_settings},
             "networks": {
                 "unet": {"width": 4, "norm": "instance"},
@@ -88,6 +88,18 @@ def test_same_seed_same_bytes_other_seed_others(tmp_path: Path, small: Prepared)
         one.train()
     assert_same(made[0], made[1])
     assert any(not torch.equal(value, state(made[2])[name]) for name, value in state(made[0]).items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["pix2pix", "cyclegan"])
+def test_compiled_networks_take_the_same_steps(method: str, tmp_path: Path, small: Prepared) -> None:
+    usual, compiled = (trainer(tmp_path / str(way), small, method, compiled=way) for way in (False, True))
+    assert all(network._compiled_call_impl is not None for player in compiled.method.players.values() for network in player.values())
+    assert [one.train().status for one in (usual, compiled)] == ["ok", "ok"]
+    for left, right in zip(usual.history, compiled.history, strict=True):
+        assert left == pytest.approx(right, rel=2e-2, abs=1e-3)
+    for name, value in state(usual).items():
+        torch.testing.assert_close(state(compiled)[name], value, rtol=0.1, atol=2e-3)
 
 
 def test_a_checkpoint_of_another_experiment_is_named_and_not_used(tmp_path: Path, small: Prepared, capsys) -> None:
@@ -265,8 +277,8 @@ def test_a_large_set_is_read_row_by_row(tmp_path: Path, monkeypatch) -> None:
     mapped = np.load(tmp_path / "A.npy", mmap_mode="r")
     rows = np.array([49, 0, 7, 7])
     monkeypatch.setattr(data, "MAPPED", 1000)
-    assert data.store(mapped, CPU)._file is not None
-    assert data.store(mapped[3:], CPU)._file is None  # a part of the file: its place in it isn't known
+    assert isinstance(data.store(mapped, CPU), data.InFile)
+    assert isinstance(data.store(mapped[3:], CPU), data.InMemory)  # a part of the file: its place in it isn't known
     for images_in in (mapped, mapped[:50]):
         assert np.array_equal(data.store(images_in, CPU)(rows).numpy(), images[rows])
     with (tmp_path / "A.npy").open("r+b") as file:

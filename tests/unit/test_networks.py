@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cgm.networks import dcgan
 from cgm.networks.init import initialise, parameter_count
-from cgm.networks.layers import DoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad, reflected
+from cgm.networks.layers import (
+    DoublingConv,
+    FoldedConv,
+    FoldedDoublingConv,
+    HalvingConv,
+    InstanceNorm2d,
+    ReflectionPad,
+    reflected,
+    side_by_side,
+)
 from cgm.networks.patchgan import PatchGAN, receptive_field
 from cgm.networks.resnet import ResNet
 from cgm.networks.unet import UNet
@@ -76,6 +88,73 @@ def test_convolutions_as_products_are_torchs(kind, size: int, bias: bool) -> Non
         found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
     for left, right in zip(*found, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+def side_by_side_or_not(h: torch.Tensor) -> list[torch.Tensor]:
+    return [h, side_by_side(h)]
+
+
+@pytest.mark.parametrize("kind", ["conv", "doubling"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_folded_convolutions_are_torchs(kind: str, outputs: int) -> None:
+    ours = (FoldedConv(4, outputs, 7) if kind == "conv" else FoldedDoublingConv(4, outputs)).double()
+    initialise(ours, noise())
+    torch.nn.init.normal_(ours.bias, generator=noise(1))
+    theirs = torch.nn.Conv2d(4, outputs, 7) if kind == "conv" else torch.nn.ConvTranspose2d(4, outputs, 4, 2, 1)
+    theirs.double().load_state_dict(ours.state_dict())
+    for h in side_by_side_or_not(torch.randn(2, 4, 12, 14, dtype=torch.float64, generator=noise())):
+        found = []
+        for layer in (ours, theirs):
+            x = h.clone().requires_grad_()
+            y = layer(x)
+            found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+        assert found[0][0].is_contiguous(memory_format=torch.channels_last)
+        for left, right in zip(*found, strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_instance_norm_of_bfloat16_sums_in_float32(affine: bool) -> None:
+    """Maps whose mean is far from 0: rounded to bfloat16, it would be off by a tenth of their spread."""
+    h = (3 + 0.1 * torch.randn(2, 8, 16, 16, generator=noise())).bfloat16()
+    expected = F.instance_norm(h.double())
+    for maps in side_by_side_or_not(h):
+        found = InstanceNorm2d(8, affine=affine)(maps)
+        assert found.dtype == torch.bfloat16
+        assert found.is_contiguous() == maps.is_contiguous()
+        assert (found.double() - expected).abs().max() < 0.02
+
+
+def test_padding_keeps_the_precision_of_the_maps() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ReflectionPad(2)(torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("network", [UNet(32, 4, norm="instance"), UNet(32, 4), ResNet(32, 4), PatchGAN(3, 4)])
+def test_no_bias_in_front_of_a_normalisation(network: torch.nn.Module) -> None:
+    """Its gradient is 0 but for rounding, and the CPU takes long to find that out."""
+    layers = [module for module in network.modules() if not list(module.children()) and list(module.parameters())]
+    layers += [module for module in network.modules() if isinstance(module, InstanceNorm2d) and not module.affine]
+    order = {module: place for place, module in enumerate(network.modules())}
+    layers = sorted(set(layers), key=order.__getitem__)
+    followed = [left for left, right in pairwise(layers) if isinstance(right, (InstanceNorm2d, torch.nn.BatchNorm2d))]
+    assert len(followed) >= 3
+    assert all(layer.bias is None for layer in followed)
+
+
+@pytest.mark.parametrize("network", [UNet(32, 4, norm="instance"), ResNet(32, 4), PatchGAN(3, 4), dcgan.Discriminator(32, 4)])
+def test_layers_keep_channels_side_by_side(network: torch.nn.Module) -> None:
+    """One that doesn't would cost the next ones their speed, and nothing else would show it."""
+    wrong = []
+
+    def look(module: torch.nn.Module, _: object, h: torch.Tensor) -> None:
+        if not h.is_contiguous(memory_format=torch.channels_last):
+            wrong.append(module)
+
+    for module in network.modules():
+        module.register_forward_hook(look)
+    network(torch.zeros(2, 3, 32, 32))
+    assert not wrong
 
 
 def test_unet_noise_is_explicit() -> None:

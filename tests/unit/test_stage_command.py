@@ -142,6 +142,15 @@ def test_what_a_killed_stage_left_is_cleared_by_the_next(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "made.txt"])
 
 
+def test_imports_of_a_job_are_not_searched_for_garbage_and_its_work_is(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    stage = "lambda params: print(gc.isenabled(), gc.get_freeze_count() > 0)"
+    (tmp_path / "look.py").write_text(f"import gc\nfrom pipeline.stage import main\nprint(gc.isenabled())\nmain({stage})\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CGM_ENGINE": str(os.getpid())}
+    done = subprocess.run([sys.executable, "look.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "True"]
+
+
 def test_a_stage_notes_what_it_took(tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "note.py").write_text("from pipeline.stage import main\nmain(lambda params, dataset: None, ['dataset'])\n")
