@@ -10,7 +10,9 @@ one that is not gets a newer stamp.
 :func:`begin` sets and :func:`after` removes tells the next invocation of one that was killed: it then records in its place.
 Every Snakemake at work here has a file in ``build/engines``; a lock whose owner is gone is seen by them, and removed.
 
-``Stage.save``, ``Stage.commit`` and ``ProjectFile.dump_stages`` are DVC's own internals (what ``dvc commit`` calls): DVC is pinned.
+``Stage.save``, ``Stage.commit``, ``Lockfile.dump_stages`` and the file of ``dvc.rwlock`` are DVC's own internals (what ``dvc commit``
+uses): DVC is pinned. It writes both files in place, so that a kill can leave half of one: ``dvc.lock`` is written beside and renamed
+here, and half a ``rwlock`` is removed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -32,13 +35,14 @@ import psutil
 
 from cgm.data import embedded
 from cgm.errors import UserError
-from cgm.files import read_json, sha256, write_json, write_text
+from cgm.files import read_json, replacing, sha256, write_json, write_text
 from pipeline import fingerprint
 from pipeline.stages import Stage, Table, load_table
 
 AGREED = "build/agreement.json"
 MARK = "build/running"
 ENGINES = "build/engines"
+LOCK = "dvc.lock"
 LOCKS = ".snakemake/locks"
 INCOMPLETE = ".snakemake/incomplete"
 
@@ -157,13 +161,19 @@ def _made_since_mark(table: Table) -> list[Stage]:
 
 def _record(table: Table, made: Sequence[Stage]) -> None:
     """Write ``made`` and the fingerprints, which :func:`before` keeps true, into ``dvc.lock`` in one go."""
+    from dvc.dvcfile import Lockfile
+
     names = {"fingerprint", *(stage.name for stage in made)}
+    lock = table.root / LOCK
     with _dvc(table.root) as repo:
         stages = [stage for stage in repo.index.stages if stage.name in names]
         for stage in stages:
             stage.save()
             stage.commit(relink=False)
-        stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+        with replacing(lock) as temporary:
+            if lock.exists():
+                shutil.copyfile(lock, temporary)
+            Lockfile(repo, str(temporary)).dump_stages(stages)
     _agree(table, made)
 
 
@@ -179,6 +189,7 @@ def _dvc(root: Path) -> Iterator[Any]:
     logging.getLogger("dvc").setLevel(logging.WARNING)
     try:
         with Repo(str(root.resolve())) as repo, repo.lock:
+            _mend_busy_list(repo)
             yield repo
     except LockError:
         raise UserError(
@@ -188,6 +199,23 @@ def _dvc(root: Path) -> Iterator[Any]:
         raise UserError(f"{root.resolve()}: not a git repository, which DVC needs; run `git init` there, or clone the project") from None
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None
+
+
+def _mend_busy_list(repo: Any) -> None:
+    """Remove DVC's list of files that its processes read and write where one was killed while it wrote it: no DVC could go on."""
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    path = Path(repo.tmp_dir) / RWLOCK_FILE
+    options = {"tmp_dir": repo.tmp_dir, "hardlink_lock": repo.config["core"].get("hardlink_lock", False)}
+    with make_lock(str(path.with_name(RWLOCK_LOCK)), **options):  # nobody is writing it
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            path.unlink()
+            print(f"note: {path}: an earlier DVC or Snakemake was killed while it wrote it; removed", file=sys.stderr)
 
 
 def _agree(table: Table, stages: Iterable[Stage]) -> None:
@@ -212,7 +240,7 @@ def _agreed(root: Path) -> dict[str, Any]:
 
 def _lock_state(root: Path) -> str:
     """Content and time: DVC may have written another lock and git put this one back, with other files in the folders."""
-    lock = root / "dvc.lock"
+    lock = root / LOCK
     return f"{sha256(lock)} {lock.stat().st_mtime_ns}" if lock.exists() else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from cgm.files import read_json, write_json
 from pipeline import agree
-from pipeline.stages import load_table
+from pipeline.stages import Table, load_table
 
 ROOT = Path(__file__).parents[2]
 STAMP = "build/stamps/train@openmoji-mae-0.json"
@@ -75,3 +77,39 @@ def test_an_engine_is_forgotten_when_it_ends(locked: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=locked, capture_output=True, text=True, check=True)
     assert done.stdout.strip()
     assert not list((locked / agree.ENGINES).iterdir())
+
+
+def unlocked(root: Path) -> Table:
+    for lock in (root / agree.LOCKS).iterdir():
+        lock.unlink()
+    return load_table(root)
+
+
+def test_half_a_list_of_busy_files_is_removed(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC writes it in place: killed in that moment, it would run and record nothing any more."""
+    table = unlocked(locked)
+    busy = locked / ".dvc/tmp/rwlock"
+    busy.parent.mkdir()
+    busy.write_text('{"write": {}, "read": {"/da')
+    agree.before(table)
+    assert f"note: {busy}: an earlier DVC or Snakemake was killed" in capsys.readouterr().err
+    assert "fingerprint" in yaml.safe_load((locked / agree.LOCK).read_text())["stages"]
+    assert not any(json.loads(busy.read_text()).values())
+
+
+def test_what_dvc_knows_is_replaced_as_a_whole(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.dvcfile import Lockfile
+
+    table = unlocked(locked)
+    agree.before(table)
+    known = (locked / agree.LOCK).read_bytes()
+
+    def killed(self: Lockfile, stages: list) -> None:
+        Path(self.path).write_bytes(known[: len(known) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lockfile, "dump_stages", killed)
+    with pytest.raises(KeyboardInterrupt):
+        agree._record(table, [])
+    assert (locked / agree.LOCK).read_bytes() == known
+    assert not list(locked.glob(".dvc.*.tmp*"))
