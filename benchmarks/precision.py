@@ -83,6 +83,7 @@ def section(found: Sequence[Comparison]) -> str:
             "## bfloat16 beside float32",
             "",
             f"The default profile trained in each precision, {seeds} seeds; translation and evaluation are in float32 on both sides.",
+            "Where the two are not of one commit, what else changed between them is in the difference too.",
             "Renewed by `python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write` from two `results.csv`.",
             "Cells: mean in float32 → in bfloat16 (difference in standard deviations over seeds, `*` where Welch's test has p < 0.05).",
             "",
