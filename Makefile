@@ -11,17 +11,21 @@ export DVC_NO_ANALYTICS = true
 export PYTHONDONTWRITEBYTECODE =
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: all setup test lint ui repro clean
+# Commands in .venv name their folder in their first lines: after it is renamed they are dead, as is .venv without the Python that it was
+# made from. A setup that was cut short counts as dead too.
+DEAD := $(shell $(BIN)/python -c '' 2>/dev/null && head -n 3 $(BIN)/snakemake 2>/dev/null | grep -qF '$(CURDIR)/$(BIN)/' || echo dead)
+
+.PHONY: all setup test lint ui repro clean dead
 
 all: setup
 	$(BIN)/snakemake --cores $(CORES) all
 
 setup: .venv/.installed
 
-.venv/.installed: requirements.lock pyproject.toml
+.venv/.installed: requirements.lock pyproject.toml $(if $(DEAD),dead)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), expected Python 3.11 to 3.13; install one and run: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(if $(DEAD),$(PYTHON) -m venv --clear .venv)
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
@@ -40,13 +44,13 @@ lint: setup
 ui: setup
 	$(BIN)/python -m pipeline.track
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
-	  --backend-store-uri "$$($(BIN)/python -c 'from cgm.params import load_params; print(load_params().tracking.uri)')"
+	  --backend-store-uri "$$($(BIN)/python -c 'from cgm.experiment.reading import load_params; print(load_params().tracking.uri)')"
 
 # The same stages through DVC, one at a time; a run that fails stops no other, and the report is made without it.
 repro: export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: setup
-	python -m pipeline.agree
-	dvc repro --keep-going || { code=$$?; python -m pipeline.partial; exit $$code; }
+	python -m pipeline.agreement
+	dvc repro --keep-going || { code=$$?; python -m pipeline.partial_report; exit $$code; }
 
 # Everything that the stages made; the environment, DVC's cache, MLflow's store and reports/ stay.
 clean:

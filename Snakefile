@@ -1,4 +1,4 @@
-# Rules from dvc.yaml, the one stage table: `snakemake --cores 8 all`. What must re-run is decided by times, after pipeline/agree.py has
+# Rules from dvc.yaml, the one stage table: `snakemake --cores 8 all`. What must re-run is decided by times, after pipeline/agreement.py has
 # brought them into line with DVC's record of contents. profiles/default/config.yaml is read by itself.
 import subprocess
 import sys
@@ -8,14 +8,16 @@ from snakemake.utils import min_version
 min_version("9.10")
 sys.path.insert(0, workflow.basedir)
 
-from cgm.errors import UserError
-from pipeline import agree, pages, stages
+from cgm.core.console import any_encoding
+from cgm.core.errors import UserError
+from pipeline import agreement, snakemake_pages, stage_table
 
+any_encoding()
 try:
-    table = stages.load_table()
+    table = stage_table.load_table()
     if workflow.is_main_process:
-        agree.before(table)
-        agree.check_archives(table)
+        agreement.before(table)
+        agreement.check_sources(table)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -30,7 +32,7 @@ def flagged(out, template):
     """With Snakemake's own marks: a folder, an output that its stage renews in place, what `--report` shows."""
     marked = out if Path(out).suffix else directory(out)
     marked = update(marked) if out in template.kept else marked
-    return report(marked, **pages.PAGES[out]) if out in pages.PAGES else marked
+    return report(marked, **snakemake_pages.PAGES[out]) if out in snakemake_pages.PAGES else marked
 
 
 rule all:
@@ -40,7 +42,7 @@ rule all:
 
 
 for template in table.templates:
-    if template.name == "fingerprint":  # agree.before has done it
+    if template.name == stage_table.FINGERPRINT:  # agreement.before has run it
         continue
 
     def stage(wildcards, template=template):
@@ -53,25 +55,25 @@ for template in table.templates:
         log: template.log
         conda: "environment.yaml"
         wildcard_constraints: **template.constraints
-        params: command=lambda wildcards, stage=stage: stages.with_python(stage(wildcards).command)
+        params: command=lambda wildcards, stage=stage: stage_table.with_python(stage(wildcards).command)
         threads: lambda wildcards, stage=stage: table.threads(stage(wildcards))
         resources:
             slots=lambda wildcards, stage=stage: table.slots(stage(wildcards)),
             gpu=lambda wildcards, stage=stage: table.gpus(stage(wildcards)),
         priority: lambda wildcards, stage=stage: table.priority(stage(wildcards))
         message: template.message
-        localrule: template.local
+        localrule: template.work.local
         shell: "CGM_ENGINE=$PPID {params.command} > {log:q} 2>&1"
 
 
 onstart:
-    agree.begin(table)
+    agreement.begin(table)
 
 
 onsuccess:
-    agree.after(table, touched=workflow.touch)
+    agreement.after(table, touched=workflow.touch)
 
 
 onerror:
-    subprocess.run([sys.executable, "-m", "pipeline.partial"])
-    agree.after(table, touched=workflow.touch)
+    subprocess.run([sys.executable, "-m", "pipeline.partial_report"])
+    agreement.after(table, touched=workflow.touch)

@@ -1,16 +1,14 @@
 """What Snakemake and DVC cost by themselves: ``python -m benchmarks.engines --runs 10 100 1000 --write``.
 
-Everything is the project's own (``dvc.yaml``, ``Snakefile``, ``profiles/default``, ``pipeline/``, ``cgm/``), in copies below a temporary
-folder, except that a stage's job writes small files at once (``benchmarks/stand_in.py``): the engines are measured, not the training.
-The entry points keep their code below the stand-in's call, so that fingerprints cover, and imports load, what they really do.
+The project runs in copies below a temporary folder. There the commands of ``dvc.yaml`` call :mod:`benchmarks.stand_in`, which writes a
+stage's outputs at once, so that the engines are measured and not the training. Everything else is the project's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import shutil
+import re
 import statistics
 import subprocess
 import sys
@@ -19,28 +17,24 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks import PAGE, ROOT, copy_checkout, environment, machine, renew_section, stand_in, table
-from cgm.errors import UserError
-from cgm.params import Yaml
-from pipeline.stages import load_table
+from benchmarks import stand_in
+from benchmarks.checkout import copy_checkout, environment
+from benchmarks.page import ROOT, Lines, heading, progress, run_command, spread, table
+from cgm.core.errors import UserError
+from cgm.core.files import write_json
+from cgm.experiment.reading import read_yaml
+from pipeline.stage_table import load_table
 
 STAGES = ("fetch", "prepare", "reference", "train", "translate", "evaluate", "track", "report")
-FUTURE = "from __future__ import annotations\n"
 SHAPES = {10: (1, 1, 5), 100: (1, 5, 10), 1000: (5, 10, 10)}
 """Runs: datasets and methods of each group, paired and unpaired, and seeds."""
-STAND_IN = """
-if __name__ == "__main__":
-    from pipeline import stand_in
-
-    stand_in.main({stage!r}, {outs!r})
-    raise SystemExit
-"""
+COMMAND = re.compile(rf"python -m pipeline\.({'|'.join(STAGES)})\b")
+"""A stage's command in dvc.yaml; the fingerprints stay the project's own."""
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "2", "all")
 PLAN = (sys.executable, "-m", "snakemake", "--dry-run", "all")
 DVC = (sys.executable, "-m", "dvc")
@@ -51,10 +45,7 @@ NOTHING_TO_DO = (
     ("`dvc repro`", (*DVC, "repro"), "up to date"),
 )
 """Command, and what it says when there is nothing to do."""
-LIMITS = {"`snakemake -n all`": {10: 4.0, 100: 4.0, 1000: 8.0}, "`dvc status`": {10: 2.0, 100: 5.0, 1000: 40.0}}
 CHANGE = (("`snakemake --cores 2 all`", SNAKEMAKE), ("`dvc repro`", (*DVC, "repro")))
-CHANGE_LIMITS = {"`snakemake --cores 2 all`": {100: 15.0}, "`dvc repro`": {100: 120.0}}
-"""Seconds beyond the jobs' own work."""
 LOADED = "import sys; print(*(name for name in ('torch', 'mlflow', 'dvc', 'snakemake') if name in sys.modules), sep=', ')"
 """Says which of the heavy packages a process has imported."""
 FEW = 3
@@ -79,16 +70,14 @@ class Project:
         copy_checkout(folder)
         self.params = _params(runs)
         self.write_params()
-        shutil.copy2(stand_in.__file__, folder / "pipeline/stand_in.py")
-        for stage in STAGES:
-            outs = next(template.outs for template in load_table(folder).templates if template.name == stage)
-            path = folder / f"pipeline/{stage}.py"
-            before, future, after = path.read_text(encoding="utf-8").partition(FUTURE)
-            if not future:
-                raise UserError(f"pipeline/{stage}.py: no line {FUTURE.strip()!r}, behind which the stand-in goes; put it back")
-            path.write_text(before + future + STAND_IN.format(stage=stage, outs=outs) + after, encoding="utf-8")
+        table = folder / "dvc.yaml"
+        text, count = COMMAND.subn(r"python -m benchmarks.stand_in \1", table.read_text(encoding="utf-8"))
+        if count != len(STAGES):
+            raise UserError(f"dvc.yaml: found {count} commands of the form 'python -m pipeline.<stage>', expected {len(STAGES)}")
+        table.write_text(text, encoding="utf-8")
+        write_json(folder / stand_in.OUTS, {template.name: template.outs for template in load_table(folder).templates})
         self.run("git", "init", "--quiet")
-        self.run(sys.executable, "-c", "from pipeline import stand_in; stand_in.write_all()")
+        self.run(sys.executable, "-c", "from benchmarks import stand_in; stand_in.write_all()")
         self.check_agreed()
 
     def write_params(self) -> None:
@@ -110,7 +99,7 @@ class Project:
         return Outcome(seconds, _children_cpu() - cpu, done.stdout)
 
     def check_agreed(self) -> None:
-        """Both engines say that nothing is to be done; the time of it is not counted, so it also warms caches."""
+        """Both engines say that nothing is to be done. Not timed: it also fills the caches."""
         for _, command, said in (NOTHING_TO_DO[0], NOTHING_TO_DO[2]):
             self.run(*command, expected=said)
 
@@ -127,8 +116,8 @@ class Project:
 
 
 def _params(runs: int) -> dict[str, Any]:
-    """The default profile with other runs: datasets and variants of two methods, as many paired as unpaired, and seeds."""
-    raw: dict[str, Any] = yaml.load((ROOT / "profiles/default.yaml").read_text(encoding="utf-8"), Yaml)
+    """The default experiment with other runs: datasets and variants of two methods, as many paired as unpaired, and seeds."""
+    raw: dict[str, Any] = read_yaml(ROOT / "experiments/default.yaml", remedy="run the command in a checkout of the project")
     datasets, methods, seeds = SHAPES[runs]
     raw["compute"]["device"] = "cpu"
     raw["seeds"] = list(range(seeds))
@@ -145,23 +134,21 @@ def _entries(name: str, count: int, **settings: Any) -> dict[str, dict[str, Any]
     return {f"{name}_{number}": dict(settings) for number in range(1, count + 1)}
 
 
-def nothing_to_do(project: Project, repeats: int) -> list[list[str]]:
-    """Rows: command, runs, stages, median, min–max, repeats, limit, kept."""
+def nothing_to_do(project: Project, repeats: int) -> Lines:
+    """Rows: command, runs, stages, median, min–max, repeats."""
     rows = []
     stages = len(load_table(project.folder).stages)
     for name, command, said in NOTHING_TO_DO:
         seconds = [project.run(*command, expected=said).seconds for _ in range(repeats)]
         if jobs := project.jobs():
             raise UserError(f"{name}: ran {len(jobs)} jobs where nothing was to be done, the first {jobs[0][0]!r}; the engines disagree")
-        rows.append(
-            [name, f"{project.runs}", f"{stages}", *_summary(seconds), f"{repeats}", *_verdict(seconds, LIMITS, name, project.runs)]
-        )
-        _progress(rows[-1])
+        rows.append([name, f"{project.runs}", f"{stages}", *spread(seconds), f"{repeats}"])
+        progress(*rows[-1])
     return rows
 
 
-def one_method_changed(project: Project, repeats: int) -> tuple[list[list[str]], str]:
-    """Rows: command, runs, jobs, wall time, time beyond the jobs, its min–max, repeats, limit, kept; and what the jobs were."""
+def one_method_changed(project: Project, repeats: int) -> tuple[Lines, str]:
+    """Rows: command, runs, jobs, wall time, time beyond the jobs, its min–max, repeats; and what the jobs were."""
     rows = []
     executed: dict[str, Counter[str]] = {}
     value = 100.0
@@ -178,20 +165,16 @@ def one_method_changed(project: Project, repeats: int) -> tuple[list[list[str]],
             project.check_agreed()
         count = f"{executed[name].total()}"
         median = f"{statistics.median(walls):.1f}"
-        limit = _verdict(beyond, CHANGE_LIMITS, name, project.runs)
-        rows.append([name, f"{project.runs}", count, median, *_summary(beyond), f"{repeats}", *limit])
-        _progress(rows[-1])
+        rows.append([name, f"{project.runs}", count, median, *spread(beyond), f"{repeats}"])
+        progress(*rows[-1])
     jobs_of = {", ".join(f"{count} {stage}" for stage, count in sorted(counts.items())) for counts in executed.values()}
     if len(jobs_of) != 1:
         raise UserError(f"one method changed: the engines executed different jobs: {' | '.join(sorted(jobs_of))}")
     return rows, jobs_of.pop()
 
 
-def imports(project: Project, repeats: int) -> list[list[str]]:
-    """Rows: statement, wall seconds, min–max, CPU seconds, what it loads.
-
-    ``project`` has the stages' own modules: the stand-in takes over only where one is the main module.
-    """
+def imports(project: Project, repeats: int) -> Lines:
+    """Rows: statement, wall seconds, min–max, CPU seconds, what it loads."""
     statements = ["pass", *(f"import pipeline.{stage}" for stage in ("fingerprint", *STAGES))]
     statements += [f"import {module}" for module in ("torch", "mlflow", "snakemake.cli", "dvc.repo")]
     rows = []
@@ -200,18 +183,17 @@ def imports(project: Project, repeats: int) -> list[list[str]]:
         loaded = project.run(*command).output.strip()  # compiles
         outcomes = [project.run(*command) for _ in range(repeats)]
         walls, cpus = [outcome.seconds for outcome in outcomes], [outcome.cpu for outcome in outcomes]
-        wall, span, cpu = f"{statistics.median(walls):.2f}", f"{min(walls):.2f}–{max(walls):.2f}", f"{statistics.median(cpus):.2f}"
-        rows.append([f"`{statement}`", wall, span, cpu, loaded])
-        _progress(rows[-1])
+        rows.append([f"`{statement}`", *spread(walls, 2), f"{statistics.median(cpus):.2f}", loaded])
+        progress(*rows[-1])
     return rows
 
 
 def measure(runs: Sequence[int], changed_at: int, repeats: int) -> str:
     """The section of the page."""
-    idle: list[list[str]] = []
-    changed: list[list[str]] = []
+    idle: Lines = []
+    changed: Lines = []
     jobs = ""
-    starts: list[list[str]] = []
+    starts: Lines = []
     for count in runs:
         with tempfile.TemporaryDirectory(prefix="cgm-engines-") as folder:
             project = Project(Path(folder), count)
@@ -221,25 +203,22 @@ def measure(runs: Sequence[int], changed_at: int, repeats: int) -> str:
             if count == changed_at:
                 changed, jobs = one_method_changed(project, min(repeats, FEW))
     options = f"--runs {' '.join(map(str, runs))} --change {changed_at} --repeats {repeats}"
-    versions = ", ".join(f"{name} {version(name)}" for name in ("snakemake", "dvc", "mlflow", "torch"))
     parts = [
-        "## The engines",
-        f"{machine()}; Python {sys.version.split()[0]}, {versions}; {datetime.date.today().isoformat()}.\n"
-        f"Renewed by `python -m benchmarks.engines {options} --write`.",
-        "The engines are measured, not the training: this is the project's own `dvc.yaml`, `Snakefile` and `pipeline/`, in a copy where\n"
-        "each stage's job writes a few small files at once. Reading and hashing large outputs is therefore not in these figures.\n"
+        heading("The engines", f"benchmarks.engines {options}", ("snakemake", "dvc", "mlflow", "torch")),
+        "The engines are measured, not the training: the project's own `Snakefile`, `pipeline/` and stage table run in a copy where each\n"
+        "job only writes a few small files. These figures therefore leave out what it takes to read and hash large outputs.\n"
         "Runs are groups (paired, unpaired) × datasets × methods × seeds, and each has three stages:\n"
         f"{', '.join(f'{count} = {_shape(count)}' for count in runs)}.\n"
-        "All times are seconds; the limit holds for the median.",
+        "All times are seconds.",
         "### Nothing to do",
-        table(["command", "runs", "stages", "median", "min–max", "repeats", "limit", "kept"], idle),
+        table(["command", "runs", "stages", "median", "min–max", "repeats"], idle),
     ]
     if changed:
         parts += [
             "### One parameter of one method changed",
             f"Both engines executed the same jobs: {jobs}.\n"
             "*Beyond the jobs* is the wall time in which no job was at work; the start of a job's interpreter counts as overhead.",
-            table(["command", "runs", "jobs", "wall", "beyond the jobs", "min–max", "repeats", "limit", "kept"], changed),
+            table(["command", "runs", "jobs", "wall", "beyond the jobs", "min–max", "repeats"], changed),
         ]
     parts += [
         "### What a start costs",
@@ -262,19 +241,6 @@ def _at_work(intervals: Sequence[tuple[float, float]]) -> float:
     return total
 
 
-def _summary(seconds: Sequence[float]) -> tuple[str, str]:
-    return f"{statistics.median(seconds):.1f}", f"{min(seconds):.1f}–{max(seconds):.1f}"
-
-
-def _verdict(seconds: Sequence[float], limits: dict[str, dict[int, float]], name: str, runs: int) -> tuple[str, str]:
-    limit = limits.get(name, {}).get(runs)
-    return ("", "") if limit is None else (f"{limit:g}", "yes" if statistics.median(seconds) <= limit else "**no**")
-
-
-def _progress(row: Sequence[str]) -> None:
-    print(*filter(None, row), sep="  ", file=sys.stderr, flush=True)
-
-
 def _children_cpu() -> float:
     times = os.times()
     return times.children_user + times.children_system
@@ -293,19 +259,13 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=5, help=f"of each measurement; at most {FEW} of the slow ones (default: %(default)s)"
     )
-    parser.add_argument("--write", action="store_true", help=f"renew the section in {PAGE}; otherwise it is printed")
-    arguments = parser.parse_args()
-    if arguments.repeats < 1:
-        parser.error(f"--repeats {arguments.repeats}: expected 1 or more")
-    try:
-        text = measure(arguments.runs, arguments.change, arguments.repeats)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    if arguments.write:
-        renew_section("engines", text, ROOT / PAGE)
-    else:
-        print(text)
+
+    def section(arguments: argparse.Namespace) -> tuple[str, str]:
+        if arguments.repeats < 1:
+            parser.error(f"--repeats {arguments.repeats}: expected 1 or more")
+        return "engines", measure(arguments.runs, arguments.change, arguments.repeats)
+
+    run_command(parser, section)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """What the evaluation of one run costs, beside the same metrics from their packages: ``python -m benchmarks.metrics --write``.
 
-Each side is a process of its own with the same threads, judge and batches. The packages' side calls torch-fidelity, lpips, torchmetrics,
-prdc and vendi-score one after another on the same images, as their documentation has it.
+Each side runs in a process of its own, with the same threads, judge and batches. The packages' side calls torch-fidelity, lpips,
+torchmetrics, prdc and vendi-score one after another on the same images, as their documentation shows.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import io
 import json
 import os
 import re
@@ -17,44 +17,42 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 
-from benchmarks import PAGE, machine, renew_section, table
-from benchmarks.generators import ROOT, SOURCE, regression
-from cgm import evaluation
-from cgm.config import Dataset, Evaluation
+from benchmarks.page import ROOT, Lines, heading, run_command, spread, table, thread_limits
+from benchmarks.study.generators import SOURCE, regression
+from cgm.core.errors import UserError
+from cgm.data.images import to_float
 from cgm.data.prepare import prepare
 from cgm.data.prepared import Prepared, open_prepared
-from cgm.data.sources import fetch
-from cgm.errors import UserError
-from cgm.evaluation import evaluate_outputs
-from cgm.images import to_float
-from cgm.metrics import distribution
-from cgm.metrics.judges import BATCH, LPIPS, load_judge
-from cgm.metrics.paired import MS_SSIM_SMALLEST
-from cgm.reference import Reference, build_reference
+from cgm.data.sources.openmoji import OPENMOJI
+from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.judges import BATCH, load_judge
+from cgm.evaluation.lpips import LPIPS
+from cgm.evaluation.metrics.fid import fid
+from cgm.evaluation.metrics.ms_ssim import SMALLEST as MS_SSIM_SMALLEST
+from cgm.evaluation.reference import Reference, build_reference
+from cgm.experiment.settings import Evaluation
 
 TESTS, TRAINS = 400, 1665
-CONFIG = Evaluation(lpips="alexnet")
-LIMIT, FID_LIMIT = 3.0, 20.0
-"""How many times faster, at least."""
+CONFIG = Evaluation(lpips="off")
+"""LPIPS, whose weights may not be at hand, is measured beside the evaluation."""
 KID_SUBSETS = 100
 """torch-fidelity's default; its default size, 1000, needs more images."""
 DATASET, OUTPUTS, REFERENCE = "prepared", "outputs.npy", "reference.npz"
 AGREE = 1e-3
-"""Relative difference beyond which the two sides can't have measured the same."""
+"""The largest relative difference between the two sides' values."""
 AGREEING = ("MAE", "MSE", "LPIPS", "FD", "precision", "recall", "density", "coverage", "Vendi ÷ real")
 FID_WAYS = {
-    "ours": "`distribution.fid` with the reference's moments",
+    "ours": "`fid` with the reference's moments",
     "theirs": "torch-fidelity with the reals' statistics",
-    "ours, from features": "`distribution.fid`",
+    "ours, from features": "`fid`",
     "theirs, from features": "torch-fidelity: features → statistics → FID",
 }
 PACKAGES = ("torch", "torch-fidelity", "lpips", "torchmetrics", "prdc", "vendi-score")
@@ -75,16 +73,16 @@ class Part(Prepared):
 
 
 def make(folder: Path, size: int, tests: int, trains: int) -> None:
-    """The dataset (variant all, for it has enough pairs) and outputs with a fault: half the target, half the drawing."""
-    settings = Dataset(source=SOURCE, variant="all", image_size=size, kimg=1.0, limit=max(tests, trains))
-    fetch(settings, folder / "raw", paired=True, archives=ROOT / "data" / "embedded")
+    """The dataset (variant all, which has enough pairs), and outputs that are half the target and half the drawing."""
+    settings = OPENMOJI.Settings(source=SOURCE, variant="all", image_size=size, kimg=1.0, limit=max(tests, trains))
+    OPENMOJI.fetch(settings, folder / "raw", paired=True, root=ROOT)
     prepare(settings, folder / "raw", folder / DATASET, name=SOURCE, paired=True)
     data = Part(open_prepared(folder / DATASET), tests, trains)
     np.save(folder / OUTPUTS, regression(data.images("test", "A"), data.images("test", "B")))
 
 
 def alexnet() -> dict[str, torch.Tensor]:
-    """LPIPS's trunk with seeded random weights, for the published ones may not be at hand: values differ, times don't."""
+    """LPIPS's trunk with seeded random weights: the published ones may not be at hand, and take the same time."""
     import torchvision
 
     with torch.random.fork_rng():  # torchvision's constructor draws from the global generator
@@ -93,19 +91,19 @@ def alexnet() -> dict[str, torch.Tensor]:
 
 
 def ours(folder: Path, tests: int, trains: int, repeats: int) -> dict[str, Any]:
-    """The evaluation as the stage runs it, with the reference at hand; the time of the reference stage's features apart."""
+    """The evaluation as its stage runs it, with the reference at hand, and LPIPS; what the reference takes by itself."""
     data, judge, lpips = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), LPIPS(alexnet())
-    outputs = np.load(folder / OUTPUTS, mmap_mode="r")[None]
+    outputs, targets = np.load(folder / OUTPUTS, mmap_mode="r"), data.images("test", "B")
     start = time.perf_counter()
     build_reference(data, CONFIG, judge).save(folder / REFERENCE)
     built = time.perf_counter() - start
     reference = Reference.load(folder / REFERENCE)
 
-    def everything() -> dict[str, float | None]:
-        with mock.patch.object(evaluation, "load_lpips", return_value=lpips):
-            return evaluate_outputs(outputs, data, reference, CONFIG, judge)[0]["metrics"]
-
-    return {"reference": built, **_measured({"evaluate_outputs": everything}, repeats)}
+    parts: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "evaluate_outputs": lambda: evaluate_outputs(outputs[None], data, reference, CONFIG, judge)[0]["metrics"],
+        "LPIPS": lambda: {"lpips": float(lpips(outputs, targets).mean())},
+    }
+    return {"reference": built, **_measured(parts, repeats)}
 
 
 def packages(folder: Path, tests: int, trains: int, repeats: int, cached: bool = False) -> dict[str, Any]:
@@ -116,7 +114,7 @@ def packages(folder: Path, tests: int, trains: int, repeats: int, cached: bool =
     from prdc import compute_prdc
     from vendi_score import vendi
 
-    from cgm.metrics.fidelity import Images, cache_name, register
+    from benchmarks.fidelity import Images, cache_name, register
 
     data, judge, perceptual = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), LPIPS(alexnet()).network
     assert isinstance(perceptual, lpips.LPIPS)
@@ -161,7 +159,7 @@ def packages(folder: Path, tests: int, trains: int, repeats: int, cached: bool =
         return {}
 
     def neighbours() -> dict[str, float]:
-        with open(os.devnull, "w") as nowhere, mock.patch("sys.stdout", nowhere):  # noqa: PTH123
+        with redirect_stdout(io.StringIO()):  # prdc prints the counts
             return {key: float(value) for key, value in compute_prdc(features["real"], features["fake"], CONFIG.neighbours).items()}
 
     def variety() -> dict[str, float]:
@@ -192,15 +190,14 @@ def fid_statistic(folder: Path, tests: int, trains: int, repeats: int) -> dict[s
         return {"fid": found["frechet_inception_distance"]}
 
     ways: dict[str, Callable[[], dict[str, float]]] = {
-        "ours": lambda: {"fid": distribution.fid(fake, real, moments)},
+        "ours": lambda: {"fid": fid(fake, real, moments)},
         "theirs": lambda: theirs(lambda: real_statistics),
-        "ours, from features": lambda: {"fid": distribution.fid(fake, real)},
+        "ours, from features": lambda: {"fid": fid(fake, real)},
         "theirs, from features": lambda: theirs(lambda: fid_features_to_statistics(real_tensor)),
     }
     return {"shape": [len(fake), *real.shape], **{name: _measured({"fid": way}, repeats) for name, way in ways.items()}}
 
 
-Lines = list[list[str]]
 SIDES: dict[str, Callable[[Path, int, int, int], dict[str, Any]]] = {
     "ours": ours,
     "packages": packages,
@@ -232,10 +229,9 @@ def run_side(side: str, folder: Path, tests: int, trains: int, repeats: int, thr
 
     Raises :class:`UserError` where it fails.
     """
-    limits = {f"{name}_NUM_THREADS": f"{threads}" for name in ("OMP", "MKL", "OPENBLAS")}
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.metrics", "--side", side, "--folder", str(folder)]
     command += ["--tests", f"{tests}", "--trains", f"{trains}", "--repeats", f"{repeats}", "--threads", f"{threads}"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | limits, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | thread_limits(threads), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command)}: exit code {done.returncode}, expected 0; its own message stands above")
     return json.loads(done.stdout.splitlines()[-1])
@@ -255,13 +251,12 @@ def measure(sizes: Sequence[int], tests: int, trains: int, repeats: int, threads
         for side in ("packages", "packages-cached"):
             check_agreement(found["ours"]["values"], found[side]["values"])
         base = _rounds(found["ours"])
-        totals.append([f"{size} px", "`evaluate_outputs`", *_summary(base), f"{found['ours']['peak_mib']:.0f}", "", "", ""])
+        totals.append([f"{size} px", "`evaluate_outputs`, with LPIPS", *spread(base), f"{found['ours']['peak_mib']:.0f}", ""])
         for side, label in (("packages", "packages"), ("packages-cached", "packages, reals in torch-fidelity's cache")):
             times = _rounds(found[side])
             ratio = statistics.median(times) / statistics.median(base)
-            kept = _verdict(ratio, LIMIT) if side == "packages" else ("", "")
-            totals.append([f"{size} px", label, *_summary(times), f"{found[side]['peak_mib']:.0f}", f"{ratio:.1f}×", *kept])
-        totals.append([f"{size} px", "`build_reference`, once a dataset", f"{found['ours']['reference']:.1f}", "", "", "", "", ""])
+            totals.append([f"{size} px", label, *spread(times), f"{found[side]['peak_mib']:.0f}", f"{ratio:.1f}×"])
+        totals.append([f"{size} px", "`build_reference`, once a dataset", f"{found['ours']['reference']:.1f}", "", "", ""])
         for part in found["packages"]["seconds"]:
             cells = [f"{statistics.median(found[side]['seconds'][part]):.2f}" for side in ("packages", "packages-cached")]
             parts.append([f"{size} px", part, *cells])
@@ -270,9 +265,8 @@ def measure(sizes: Sequence[int], tests: int, trains: int, repeats: int, threads
                 ways = {f"{name}{suffix}": found["fid"][f"{name}{suffix}"] for name in ("ours", "theirs")}
                 own, other = (statistics.median(_rounds(way)) for way in ways.values())
                 for name, way in ways.items():
-                    verdict = _verdict(other / own, FID_LIMIT) if not suffix else ("", "")
-                    speed = [f"{other / own:.0f}×", *verdict] if name.startswith("ours") else ["", "", ""]
-                    statistic.append([FID_WAYS[name], *_summary(_rounds(way), 3), f"{way['values']['fid']:.5f}", *speed])
+                    faster = f"{other / own:.0f}×" if name.startswith("ours") else ""
+                    statistic.append([FID_WAYS[name], *spread(_rounds(way), 3), f"{way['values']['fid']:.5f}", faster])
             shape = "{} × {} × {}".format(*found["fid"]["shape"])
     return _section(totals, parts, statistic, shape, (sizes, tests, trains, repeats, threads))
 
@@ -280,12 +274,9 @@ def measure(sizes: Sequence[int], tests: int, trains: int, repeats: int, threads
 def _section(totals: Lines, parts: Lines, statistic: Lines, shape: str, settings: tuple[Sequence[int], int, int, int, int]) -> str:
     sizes, tests, trains, repeats, threads = settings
     options = f"--sizes {' '.join(map(str, sizes))} --tests {tests} --trains {trains} --repeats {repeats} --threads {threads}"
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return "\n\n".join(
         [
-            "## The metrics of one run",
-            f"{machine()}; Python {sys.version.split()[0]}, {versions}; {datetime.date.today().isoformat()}.\n"
-            f"Renewed by `python -m benchmarks.metrics {options} --write`.",
+            heading("The metrics of one run", f"benchmarks.metrics {options}", PACKAGES),
             f"{tests} outputs against their targets and {trains} train targets (OpenMoji, variant all). Each side is its own process:\n"
             f"{threads} thread(s), judge {CONFIG.judge}, batches of {BATCH}. Seconds: median of {repeats}, after a round not counted.\n"
             "Peak memory: the process's VmHWM, with imports and weights, without torch-fidelity's loader processes.",
@@ -294,12 +285,12 @@ def _section(totals: Lines, parts: Lines, statistic: Lines, shape: str, settings
             "targets through the judge, unless its cache holds them. LPIPS has a trunk of seeded random weights on both sides, which\n"
             "takes the same time. What both sides measure by one protocol agrees within 0.1%, or the command fails: "
             f"{', '.join(AGREEING)}.",
-            table(["images", "side", "seconds", "min–max", "peak MiB", "packages ÷ ours", "limit", "kept"], totals),
+            table(["images", "side", "seconds", "min–max", "peak MiB", "packages ÷ ours"], totals),
             "### Where the packages' time goes",
             table(["images", "part", "seconds", "with its cache"], parts),
             f"### The FID statistic alone\n\nFrom features to the number, {shape}. The first two have at hand what the reals contribute:\n"
             "ours from the reference stage, torch-fidelity's from its cache of statistics.",
-            table(["way", "seconds", "min–max", "FD", "faster", "limit", "kept"], statistic),
+            table(["way", "seconds", "min–max", "FD", "faster"], statistic),
         ]
     )
 
@@ -318,14 +309,6 @@ def _rounds(side: Mapping[str, Any]) -> list[float]:
     return [sum(times) for times in zip(*side["seconds"].values(), strict=True)]
 
 
-def _summary(seconds: Sequence[float], places: int = 1) -> tuple[str, str]:
-    return f"{statistics.median(seconds):.{places}f}", f"{min(seconds):.{places}f}–{max(seconds):.{places}f}"
-
-
-def _verdict(ratio: float, limit: float) -> tuple[str, str]:
-    return f"≥ {limit:g}×", "yes" if ratio >= limit else "**no**"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.metrics", description="Measure the evaluation of one run, and its packages."
@@ -335,24 +318,17 @@ def main() -> None:
     parser.add_argument("--trains", type=int, default=TRAINS, help="train targets (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: %(default)s)")
-    parser.add_argument("--write", action="store_true", help=f"renew the section in {PAGE}; otherwise it is printed")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    counts = arguments.tests, arguments.trains, arguments.repeats
-    if arguments.side:
-        print(json.dumps(SIDES[arguments.side](arguments.folder, *counts)))
-        return
-    try:
-        text = measure(arguments.sizes, *counts, arguments.threads)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    if arguments.write:
-        renew_section("metrics", text, ROOT / PAGE)
-    else:
-        print(text)
+
+    def section(arguments: argparse.Namespace) -> tuple[str, str]:
+        counts = arguments.tests, arguments.trains, arguments.repeats
+        if arguments.side:
+            torch.set_num_threads(arguments.threads)
+            return "metrics", json.dumps(SIDES[arguments.side](arguments.folder, *counts))
+        return "metrics", measure(arguments.sizes, *counts, arguments.threads)
+
+    run_command(parser, section)
 
 
 if __name__ == "__main__":

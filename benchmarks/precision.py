@@ -1,6 +1,6 @@
 """Whether bfloat16 changes what the benchmark finds: two ``results.csv`` of the same experiment, one trained in each precision.
 
-``python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write``. Both are whole results of the default profile; nothing is trained here.
+``python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write`` compares them over the seeds; it trains nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks import renew_section, table
-from cgm.errors import UserError
-from cgm.metrics import METRICS
+from benchmarks.page import run_command, table
+from cgm.core.errors import UserError
+from cgm.evaluation.metrics import METRICS
 
-SHOWN = ("mae", "pd", "kid", "fd", "recall", "highfreq_ratio", "retrieval")
+SHOWN = ("mae", "pd", "kid", "fid", "recall", "highfreq_ratio", "retrieval")
 """Metrics with a column of the table; the count below it is of all."""
 LEVEL = 0.05
 
@@ -74,20 +74,19 @@ def section(found: Sequence[Comparison]) -> str:
     by_run: dict[tuple[str, str], dict[str, Comparison]] = {}
     for one in found:
         by_run.setdefault((one.dataset, one.method), {})[one.metric] = one
-    metrics = [metric for metric in SHOWN if any(metric in row for row in by_run.values())]
-    rows = [[f"{dataset} {method}", *(_cell(row.get(metric)) for metric in metrics)] for (dataset, method), row in by_run.items()]
+    rows = [[f"{dataset} {method}", *(_cell(row.get(metric)) for metric in SHOWN)] for (dataset, method), row in by_run.items()]
     beyond = [one for one in found if one.p < LEVEL]
     adjusted = [one for one in found if one.p * len(found) < LEVEL]
     return "\n".join(
         (
             "## bfloat16 beside float32",
             "",
-            f"The default profile trained in each precision, {seeds} seeds; translation and evaluation are in float32 on both sides.",
+            f"The default experiment trained in each precision, {seeds} seeds; translation and evaluation are in float32 on both sides.",
             "Where the two are not of one commit, what else changed between them is in the difference too.",
             "Renewed by `python -m benchmarks.precision FLOAT32.csv BFLOAT16.csv --write` from two `results.csv`.",
             "Cells: mean in float32 → in bfloat16 (difference in standard deviations over seeds, `*` where Welch's test has p < 0.05).",
             "",
-            table(["run", *(METRICS[metric].title for metric in metrics)], rows),
+            table(["run", *(METRICS[metric].about.title for metric in SHOWN)], rows),
             "",
             f"Of {len(found)} comparisons (all metrics of all methods) {len(beyond)} have p < {LEVEL:g}; {LEVEL * len(found):.0f} would "
             "by chance alone if they were independent, which metrics of one run are not. After Bonferroni's correction "
@@ -103,20 +102,18 @@ def _cell(one: Comparison | None) -> str:
     return f"{one.float32:.3g} → {one.bfloat16:.3g} ({one.shift:+.1f}{'*' if one.p < LEVEL else ''})"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("float32", type=Path, help="results.csv of the float32 runs")
-    parser.add_argument("bfloat16", type=Path, help="results.csv of the bfloat16 runs")
-    parser.add_argument("--write", action="store_true", help="renew the section of docs/performance.md")
-    arguments = parser.parse_args(argv)
-    sides = [pd.read_csv(path) for path in (arguments.float32, arguments.bfloat16)]
-    found = compare(*sides)
+def measure(arguments: argparse.Namespace) -> tuple[str, str]:
+    found = compare(*(pd.read_csv(path) for path in (arguments.float32, arguments.bfloat16)))
     if not found:
         raise UserError(f"{arguments.float32} and {arguments.bfloat16}: no method with the same two seeds or more in both")
-    text = section(found)
-    print(text)
-    if arguments.write:
-        renew_section("precision", text)
+    return "precision", section(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.precision", description="Compare the results of two precisions.")
+    parser.add_argument("float32", type=Path, help="results.csv of the float32 runs")
+    parser.add_argument("bfloat16", type=Path, help="results.csv of the bfloat16 runs")
+    run_command(parser, measure)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The other side of :mod:`benchmarks.training`: Pix2Pix and CycleGAN trained as their public PyTorch implementation trains them.
 
-A plain loop from the papers (Isola et al. 2017; Zhu et al. 2017) and from how that implementation is known to work: float32; each image
-read, resized and cropped with Pillow in a DataLoader's worker processes; losses against a tensor of labels; Adam with its defaults; G's
-output made once and shared; D's parameters frozen in G's update; losses read every 100 iterations. Networks, batch size and learning rate
-are those of ``params.yaml``, so that what differs is how the step is done.
+A plain loop after the papers (Isola et al. 2017; Zhu et al. 2017) and that implementation: float32; Pillow reads, resizes and crops each
+image in the DataLoader's worker processes; the losses compare with a tensor of labels; Adam has its defaults; both updates share one output
+of G; D's parameters are frozen in G's update; losses are read every 100 iterations. Networks, batch size and learning rate are those of
+``params.yaml``, so that only the step itself differs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from cgm import config, seeds
+from cgm.core import seeds
 from cgm.data.prepared import Prepared
+from cgm.experiment.params import Params, Run
+from cgm.methods import models
 from cgm.methods.pool import ImagePool
 from cgm.networks.init import initialise
-from cgm.networks.layers import DoublingConv, FoldedConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad
-from cgm.training import build_method
+from cgm.networks.layers import BatchNorm2d, DoublingConv, FoldedConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, ReflectionPad
 
 TORCH_LAYERS: dict[type, type] = {
     HalvingConv: nn.Conv2d,
@@ -32,6 +33,7 @@ TORCH_LAYERS: dict[type, type] = {
     DoublingConv: nn.ConvTranspose2d,
     FoldedDoublingConv: nn.ConvTranspose2d,
     InstanceNorm2d: nn.InstanceNorm2d,
+    BatchNorm2d: nn.BatchNorm2d,
 }
 WORKERS = 4
 """Loader processes, the implementation's default."""
@@ -122,13 +124,13 @@ def with_torch_layers(network: nn.Module) -> None:
 class ReferenceStep:
     """One training of Pix2Pix or CycleGAN; ``folder`` holds what :func:`write_images` wrote. ``KeyError`` for another method."""
 
-    def __init__(self, params: config.Params, run: config.Run, folder: Path, size: int, workers: int = WORKERS) -> None:
+    def __init__(self, params: Params, run: Run, folder: Path, size: int, workers: int = WORKERS) -> None:
         training, settings = params.training, params.method(run.dataset, run.method)
         self.device = torch.device("cuda" if torch.cuda.is_available() and params.compute.device != "cpu" else "cpu")
         torch.backends.cudnn.benchmark = True
         dataset, self._step = {"pix2pix": (Aligned, self._pix2pix), "cyclegan": (Unaligned, self._cyclegan)}[settings.implementation]
         self.settings = settings
-        self.players = build_method(params, run).players
+        self.players = models.build(settings, params.networks, size, params.is_paired(run.dataset)).players
         for player in self.players.values():
             for name, network in player.items():
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))

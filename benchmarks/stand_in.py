@@ -1,11 +1,12 @@
-"""What takes the stages' place where the engines are measured: it writes a stage's outputs at once.
+"""Takes a stage's place where the engines are measured: ``python -m benchmarks.stand_in train dataset=… method=… seed=…``.
 
-``benchmarks.engines`` copies this file into ``pipeline/`` of a throwaway copy of the project; it is used only there.
+It writes the stage's outputs at once. Only the copies of the project that :mod:`benchmarks.engines` makes call it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -13,22 +14,23 @@ from pathlib import Path
 
 JOBS = Path("jobs.txt")
 """A line a job: its stage with arguments, start, end (seconds since the epoch)."""
+OUTS = Path("outs.json")
+"""The stages' outputs, with ``{dataset}`` and the like for the arguments: reading the table would take longer than writing them."""
 FILES_IN_FOLDER = 9
 """In each output that is a folder, as many as a prepared dataset has."""
 
 
-def main(stage: str, outs: Sequence[str]) -> None:
-    """The job of one stage; ``outs`` hold ``{dataset}`` and the like for the arguments of the command line."""
+def main() -> None:
     start = time.time()
-    arguments = sys.argv[1:]
+    stage, *arguments = sys.argv[1:]
     item = dict(argument.split("=", 1) for argument in arguments)
-    write([out.format(**item) for out in outs])
+    write([out.format(**item) for out in json.loads(OUTS.read_text(encoding="utf-8"))[stage]])
     with JOBS.open("a", encoding="utf-8") as jobs:
         jobs.write(f"{' '.join([stage, *arguments])}\t{start}\t{time.time()}\n")
 
 
 def write(outs: Sequence[str]) -> None:
-    """The content follows from the output's name and ``params.yaml``, so that a changed parameter changes what later stages read."""
+    """Write files whose content depends on their name and on ``params.yaml``, so that a changed parameter reaches the later stages."""
     params = hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest()
     for out in outs:
         path = Path(out)
@@ -38,13 +40,16 @@ def write(outs: Sequence[str]) -> None:
 
 
 def write_all() -> None:
-    """Every stage's outputs in the table's order, then the record that a Snakemake run leaves: the state after `snakemake all`."""
-    from pipeline import agree, stages  # here, since no job needs them
+    """Every stage's outputs in the table's order, then the record that Snakemake leaves: the state after ``snakemake all``."""
+    from pipeline import agreement, stage_table  # here, since no job needs them
 
-    table = stages.load_table()
-    agree.before(table)
-    agree.begin(table)
-    for stage in table.in_order():
-        if stage.kind != "fingerprint":
-            write(stage.outs)
-    agree.after(table)
+    table = stage_table.load_table()
+    agreement.before(table)
+    agreement.begin(table)
+    for stage in table.jobs():
+        write(stage.outs)
+    agreement.after(table)
+
+
+if __name__ == "__main__":
+    main()

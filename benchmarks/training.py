@@ -1,16 +1,15 @@
 """What training costs, beside a reference step: ``python -m benchmarks.training --write``.
 
-The reference is :mod:`benchmarks.reference_step`: what the public PyTorch implementation of Pix2Pix and CycleGAN does, with the same
-networks, batch size and machine. Every cell is a process of its own, or one a core at work together (:mod:`benchmarks.training_job`).
-``--alternatives`` measures what was tried and is not used, for its own section. On a GPU, where ``compute.device`` has one, both sides
-are measured there instead.
+The reference, :mod:`benchmarks.reference_step`, does what the public PyTorch implementation of Pix2Pix and CycleGAN does, with the same
+networks, batch size and machine. Each measurement runs in a process of its own, or in one process a core at the same time
+(:mod:`benchmarks.training_job`). ``--alternatives`` measures what was tried and is not used, for a section of its own. Where
+``compute.device`` finds a GPU, both sides are measured on it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,23 +17,22 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import PAGE, renew_section, table, training_page
-from benchmarks.generators import ROOT
+from benchmarks import training_page
+from benchmarks.page import ROOT, Lines, cores, heading, number, progress, run_command, table
 from benchmarks.reference_step import write_images
 from benchmarks.training_job import PAIRED, PICTURES, PREPARED, SOURCE, UNPAIRED, Found, Job, OurStep, run_together
-from benchmarks.training_page import INLINE, JOBS, OTHER, RUN, SIDES, Cell, Cells, Key, Lines, best_of, number, setting
-from cgm.compute import pick_device
-from cgm.config import Dataset, Params
+from benchmarks.training_page import INLINE, JOBS, OTHER, RUN, SIDES, Cell, Cells, Key, best_of
 from cgm.data.prepare import prepare
 from cgm.data.prepared import open_prepared
-from cgm.data.sources import fetch
-from cgm.errors import UserError
-from cgm.params import load_params
+from cgm.data.sources.openmoji import OPENMOJI
+from cgm.experiment.params import Params
+from cgm.experiment.reading import load_params
+from cgm.training.device import pick_device
 
 BESIDE = ("pix2pix", "cyclegan")
 """The implementations that have a reference step."""
 PAPERS_BATCH = "pix2pix"
-"""The one that is also measured with the papers' batch of 1, at the largest size."""
+"""Also measured with the papers' batch of 1, at the largest size."""
 WAYS = {False: "as it is", True: "`compute.compile`: networks through `torch.compile`"}
 
 
@@ -61,16 +59,16 @@ QUICK = Settings(sizes=(32,), seconds=0.2, pairs=16, batches=(1, 2), growth=(2, 
 class Bench:
     """The datasets of all sizes below a folder, and the cells that are measured on them."""
 
-    def __init__(self, folder: Path, settings: Settings, cores: int) -> None:
-        self.folder, self.settings, self.cores = folder, settings, cores
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder, self.settings, self.cores = folder, settings, cores()
         self.load = os.getloadavg()[0]
         self.params = load_params(ROOT / "params.yaml")
         self.batch = self.params.training.batch_size
         for size in settings.sizes:
             place = folder / str(size)
-            dataset = Dataset(source=SOURCE, image_size=size, kimg=1.0, limit=settings.pairs)
-            fetch(dataset, place / "raw", paired=True, archives=ROOT / "data" / "embedded")
-            prepare(dataset, place / "raw", place / PREPARED, name=SOURCE, paired=True, processes=cores)
+            dataset = OPENMOJI.Settings(source=SOURCE, image_size=size, kimg=1.0, limit=settings.pairs)
+            OPENMOJI.fetch(dataset, place / "raw", paired=True, root=ROOT)
+            prepare(dataset, place / "raw", place / PREPARED, name=SOURCE, paired=True, processes=self.cores)
             write_images(open_prepared(place / PREPARED), place / PICTURES)
 
     def job(self, side: str, method: str, size: int, **options: object) -> Job:
@@ -78,11 +76,11 @@ class Bench:
         return replace(job, **options)  # type: ignore[arg-type]
 
     def together(self, *jobs: Job) -> list[Found]:
-        """What the jobs, at work at the same time, found; those of one call have one size."""
+        """What the jobs found, all at work at the same time; those of one call have one image size."""
         found = run_together(jobs, self.folder / str(jobs[0].size or self.settings.sizes[0]))
         for job, count in ((job, jobs.count(job)) for job in dict.fromkeys(jobs)):
             speed = sum(one.get("images_per_second", 0.0) for one, other in zip(found, jobs, strict=True) if other == job)
-            print(f"{count} × {job}" + (f": {number(speed)} images/s" if speed else ""), file=sys.stderr, flush=True)
+            progress(f"{count} × {job}", f"{number(speed)} images/s" if speed else "")
         return found
 
     def cell(self, job: Job, way: str) -> Cell:
@@ -96,7 +94,7 @@ class Bench:
         return {**cells, ("reference", INLINE): self.cell(replace(jobs["reference"], workers=0), RUN)}
 
     def found(self, jobs: Sequence[Job]) -> dict[Key, Found]:
-        """What each of ``jobs`` of one size found, as many at once as there are cores: not for speed."""
+        """What each of ``jobs``, of one image size, found, as many at once as there are cores; not for measurements of speed."""
         chunks = [jobs[start : start + self.cores] for start in range(0, len(jobs), self.cores)]
         found = [one for chunk in chunks for one in self.together(*chunk)]
         return {(job.method, job.size, job.batch): one for job, one in zip(jobs, found, strict=True)}
@@ -129,7 +127,7 @@ def without_reference(params: Params) -> list[tuple[str, str]]:
 
 def measure(bench: Bench) -> str:
     """The section of the page, on the CPU."""
-    settings, methods, cores = bench.settings, with_reference(bench.params), bench.cores
+    settings, methods = bench.settings, with_reference(bench.params)
     small, large = settings.sizes[0], settings.sizes[-1]
     peaks = bench.best_convolution()
     cells = {(method, size, bench.batch): bench.both(method, size, bench.batch) for size in settings.sizes for method in methods}
@@ -157,13 +155,13 @@ def measure(bench: Bench) -> str:
     options = f"--sizes {' '.join(map(str, settings.sizes))} --seconds {settings.seconds:g} --pairs {settings.pairs}"
     return "\n\n".join(
         [
-            training_page.introduction(options, cores, settings.seconds, bench.batch, bench.load),
-            training_page.beside({**cells, **papers}, cores, bench.batch),
+            training_page.introduction(options, bench.cores, settings.seconds, bench.batch, bench.load),
+            training_page.beside({**cells, **papers}, bench.cores),
             training_page.memory({**cells, **papers}, by_batch, grown, settings.growth),
-            training_page.all_methods(cells, rest, cores),
+            training_page.all_methods(cells, rest, bench.cores),
             training_page.precision(usual, other),
             training_page.breakdown(cells),
-            training_page.share(cells, work, peaks, cores),
+            training_page.share(cells, work, peaks, bench.cores),
         ]
     )
 
@@ -182,8 +180,7 @@ def measure_alternatives(bench: Bench) -> str:
             )
     return "\n\n".join(
         [
-            "## Training: what was tried and is not used",
-            f"{setting()}\nRenewed by `python -m benchmarks.training {options} --alternatives --write`.",
+            heading("Training: what was tried and is not used", f"benchmarks.training {options} --alternatives"),
             f"Ours at {size} px, batch {bench.batch}, one process, one thread. The compilation is in the first two steps, which are not\n"
             "counted as images/s.",
             table(["method", "way", "images/s", "÷ as it is", "first two steps, s", "peak MiB"], lines),
@@ -204,9 +201,9 @@ def measure_gpu(bench: Bench) -> str:
     head = ["method", "images", "side", "precision", "images/s", "ours ÷ reference", "step ÷ kernels", "peak MiB"]
     return "\n\n".join(
         [
-            f"## Training on a GPU\n\n{torch.cuda.get_device_name()}; {setting()}\nRenewed by `python -m benchmarks.training --write`.",
-            "One process of each side. Step ÷ kernels: the time of a step by what the GPU's kernels and copies take of it; 1 is a GPU\n"
-            "that never waits. Peak memory is the CUDA allocator's.",
+            heading("Training on a GPU", "benchmarks.training"),
+            f"{torch.cuda.get_device_name()}. One process of each side. Step ÷ kernels: a step's time by what the GPU's kernels and\n"
+            "copies take of it; at 1 the GPU never waits. Peak memory is the CUDA allocator's.",
             table(head, lines),
         ]
     )
@@ -216,30 +213,22 @@ def main() -> None:
     default = Settings()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description="Measure training, and a reference step beside it.")
     parser.add_argument("--sizes", type=int, nargs="+", default=default.sizes, help="of the images, in px (default: 64 256)")
-    parser.add_argument("--seconds", type=float, default=default.seconds, help="of each cell (default: %(default)g)")
+    parser.add_argument("--seconds", type=float, default=default.seconds, help="of each measurement (default: %(default)g)")
     parser.add_argument("--pairs", type=int, default=default.pairs, help="train pairs, at most (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="next to nothing of everything: that it works, not what it costs")
-    parser.add_argument("--alternatives", action="store_true", help="measure what was tried and is not used, and only that")
-    parser.add_argument("--write", action="store_true", help=f"renew the section in {PAGE}; otherwise it is printed")
-    arguments = parser.parse_args()
-    settings = QUICK if arguments.quick else Settings(tuple(arguments.sizes), arguments.seconds, arguments.pairs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
+    parser.add_argument("--quick", action="store_true", help="a short run that shows that everything works; its figures mean nothing")
+    parser.add_argument("--alternatives", action="store_true", help="measure only what was tried and is not used")
+
+    def section(arguments: argparse.Namespace) -> tuple[str, str]:
+        settings = QUICK if arguments.quick else Settings(tuple(arguments.sizes), arguments.seconds, arguments.pairs)
         with tempfile.TemporaryDirectory(prefix="cgm-training-") as name:
-            bench = Bench(Path(name), settings, cores)
+            bench = Bench(Path(name), settings)
             if arguments.alternatives:
-                section, text = "training-alternatives", measure_alternatives(bench)
-            elif pick_device(bench.params.compute).type == "cuda":
-                section, text = "training-gpu", measure_gpu(bench)
-            else:
-                section, text = "training", measure(bench)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    if arguments.write:
-        renew_section(section, text, ROOT / PAGE)
-    else:
-        print(text)
+                return "training-alternatives", measure_alternatives(bench)
+            if pick_device(bench.params.compute).type == "cuda":
+                return "training-gpu", measure_gpu(bench)
+            return "training", measure(bench)
+
+    run_command(parser, section)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""One cell of :mod:`benchmarks.training`, a process of its own: a training, ours or the reference, or the chip's best convolutions.
+"""One measurement of :mod:`benchmarks.training` in a process of its own: our training, the reference's, or large convolutions.
 
-A process makes itself ready (a few steps that are not counted), says so, and waits. When all that shall be at work together are ready
-they are let go at once; each says what it found and works on until it is stopped, so that none is measured while another one rests.
+A process takes a few steps that are not counted, says that it is ready, and waits. Processes that are measured together start together.
+Each goes on working after it has answered, until it is stopped, so that none is measured while another one rests.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,19 @@ import psutil
 import torch
 from torch import nn
 
-from benchmarks.generators import ROOT
-from cgm.compute import pick_device
-from cgm.config import Dataset, Params, Run
+from benchmarks.page import ROOT, thread_limits
+from cgm.core.errors import UserError
 from cgm.data.prepared import open_prepared
-from cgm.errors import UserError
-from cgm.params import load_params
-from cgm.training import Trainer
+from cgm.data.sources.openmoji import OPENMOJI
+from cgm.experiment.params import Params, Run
+from cgm.experiment.reading import load_params
+from cgm.training.checkpoint import Checkpoint
+from cgm.training.device import pick_device
+from cgm.training.trainer import Trainer
 
 SOURCE = "openmoji"
 PAIRED, UNPAIRED = "paired", "unpaired"
-"""The names of the dataset, as either group of methods reads it."""
+"""The dataset's name in either group of methods."""
 PREPARED, PICTURES = "prepared", "pictures"
 CONVOLUTIONS = ((8, 128, 128, 64, 3), (8, 256, 256, 32, 3), (8, 256, 256, 16, 3), (8, 64, 64, 128, 3), (8, 128, 256, 64, 4))
 """Images, channels in and out, side, kernel: stride 1, as large as those of the papers' networks."""
@@ -45,7 +46,7 @@ PROFILED = 3
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does. ``precision`` empty: as ``params.yaml`` has it."""
+    """What one process does. ``precision`` empty: that of ``params.yaml``."""
 
     side: str
     threads: int
@@ -62,7 +63,7 @@ class Job:
     warm_up: int = 2
     """Steps that are not counted."""
     steps: int = 2
-    """That are counted at least, however long they take."""
+    """The least number of steps that are counted."""
 
     def __str__(self) -> str:
         named = (self.side, self.method, f"{self.size} px" if self.size else "", f"batch {self.batch}" if self.batch else "")
@@ -71,9 +72,9 @@ class Job:
 
 
 def experiment(job: Job) -> tuple[Params, Run]:
-    """``params.yaml`` with the job's dataset, batch and way to compute. The budget is one that no measurement gets to the end of."""
+    """``params.yaml`` with the job's dataset, batch, threads and precision, and a budget that no measurement reaches."""
     params = load_params(ROOT / "params.yaml")
-    dataset = Dataset(source=SOURCE, image_size=job.size, kimg=1000.0)
+    dataset = OPENMOJI.Settings(source=SOURCE, image_size=job.size, kimg=1000.0)
     compute = {"threads": job.threads, "compile": job.compiled} | ({"precision": job.precision} if job.precision else {})
     changed = {
         "compute": params.compute.model_copy(update=compute),
@@ -84,83 +85,73 @@ def experiment(job: Job) -> tuple[Params, Run]:
     return params.model_copy(update=changed), Run(dataset=job.dataset, method=job.method, seed=params.seeds[0])
 
 
+class TimedTrainer(Trainer):
+    """The project's trainer, which also times the parts of its steps. Only on the CPU, since they overlap on a GPU."""
+
+    def __init__(self, params: Params, run: Run, folder: Path) -> None:
+        device = pick_device(params.compute)
+        super().__init__(params, run, open_prepared(folder / PREPARED), Checkpoint(folder / "no-checkpoint", ""), device)
+        self.parts: dict[str, float] = defaultdict(float)
+        """Seconds of each part of all steps so far."""
+        self.computed_in = ""
+        """The precision of the last forward pass."""
+        self._starts: dict[str, float] = {}
+        if device.type == "cpu" and not params.compute.compile:
+            for player, networks in self.method.players.items():
+                for network in networks.values():
+                    network.register_forward_pre_hook(lambda *_, player=player: self._begin(f"forward {player}"))
+                    network.register_forward_hook(lambda *_, player=player: self._end(f"forward {player}"))
+        self.method.generator.register_forward_pre_hook(self._note_precision)
+
+    def advance(self) -> None:
+        self._begin("loading")  # until the first network starts
+        super().advance()
+
+    def update(self, player: str, terms: Mapping[str, torch.Tensor]) -> None:
+        self._begin(f"update {player}")
+        super().update(player, terms)
+        self._end(f"update {player}")
+
+    def optimiser_seconds(self, repeats: int = 3) -> float:
+        """Seconds of one step of all optimisers, with the last gradients. It changes the weights, so it comes last."""
+        start = time.perf_counter()
+        for _ in range(repeats):
+            for optimiser in self.optimisers.values():
+                optimiser.step()
+        return (time.perf_counter() - start) / repeats
+
+    def _begin(self, part: str) -> None:
+        if part.startswith("forward") and "loading" in self._starts:
+            self._end("loading")
+        self._starts[part] = time.perf_counter()
+
+    def _end(self, part: str) -> None:
+        self.parts[part] += time.perf_counter() - self._starts.pop(part)
+
+    def _note_precision(self, *_: object) -> None:
+        self.computed_in = "bfloat16" if torch.is_autocast_enabled(self.device.type) else "float32"
+
+
 class OurStep:
-    """The project's own trainer, step by step; losses are read as often as the profile has them read on its first dataset."""
+    """The project's own trainer, step by step; losses are read as often as in the experiment's first dataset."""
 
     def __init__(self, job: Job, folder: Path) -> None:
         params, run = experiment(job)
-        profile = load_params(ROOT / "params.yaml")
-        steps = next(iter(profile.all_datasets.values())).kimg * 1000 / job.batch
-        self.read_every = max(1, round(steps / profile.training.log_points))
-        self.device = pick_device(params.compute)
-        self.trainer = Trainer(params, run, open_prepared(folder / PREPARED), "", folder / "no-checkpoint", self.device)
-        self.parts: dict[str, float] = defaultdict(float)
-        """Seconds of each part of all steps so far; on a GPU, where they overlap, and of compiled networks there are none."""
-        self.precision = ""
-        """What the networks computed in, as seen in the first step."""
-        if not params.compute.compile:
-            self._watch()
+        budget = next(iter(load_params(ROOT / "params.yaml").all_datasets.values())).kimg * 1000
+        self.read_every = max(1, round(budget / job.batch / params.training.log_points))
+        self.trainer = TimedTrainer(params, run, folder)
+        self.device = self.trainer.device
+        self.parts = self.trainer.parts if self.device.type == "cpu" and not params.compute.compile else {}
+
+    @property
+    def precision(self) -> str:
+        return self.trainer.computed_in
 
     def advance(self) -> int:
         self.trainer.advance()
         if self.trainer.step % self.read_every == 0:
-            self.trainer._log(validate=False)
+            self.trainer.history.close_row({}, self.trainer.world, {})
         return self.trainer.params.training.batch_size
-
-    def _watch(self) -> None:
-        """Have each part of a step add its time to ``parts``: loading, forward passes of the players, their updates, the optimisers."""
-        trainer = self.trainer
-        starts: dict[str, float] = {}
-
-        def begin(part: str) -> Callable[..., None]:
-            return lambda *_: starts.__setitem__(part, time.perf_counter())
-
-        def end(part: str) -> Callable[..., None]:
-            def add(*_: Any) -> None:
-                self.parts[part] += time.perf_counter() - starts[part]
-
-            return add
-
-        def seen(*_: Any) -> None:
-            self.precision = "bfloat16" if torch.is_autocast_enabled(self.device.type) else "float32"
-            once.remove()
-
-        once = trainer.method.generator.register_forward_pre_hook(seen)
-        if self.device.type != "cpu":
-            return
-        for player, networks in trainer.method.players.items():
-            for network in networks.values():
-                network.register_forward_pre_hook(begin(f"forward {player}"))
-                network.register_forward_hook(end(f"forward {player}"))
-            self._watch_optimiser(trainer.optimisers[player])
-        take, update = trainer.batches.take, trainer._update
-
-        def timed_take(*arguments: Any) -> Any:
-            with self._timed("loading"):
-                return take(*arguments)
-
-        def timed_update(player: str, *arguments: Any, **options: Any) -> Any:
-            with self._timed(f"update {player}"):
-                return update(player, *arguments, **options)
-
-        trainer.batches.take = timed_take  # type: ignore[method-assign]
-        trainer._update = timed_update  # type: ignore[method-assign]
-
-    def _watch_optimiser(self, optimiser: Any) -> None:
-        """By hand: the trainer's optimiser has no hooks (:mod:`cgm.optimiser`)."""
-        step = optimiser.step
-
-        def timed_step() -> None:
-            with self._timed("optimisers"):
-                step()
-
-        optimiser.step = timed_step
-
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.parts[part] += time.perf_counter() - start
 
 
 Go = Callable[[], None]
@@ -168,7 +159,7 @@ Found = dict[str, Any]
 
 
 def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
-    """Steps of one side. Returns what was found, and what keeps the process at work."""
+    """Steps of one side. Returns the measurements, and a function that keeps the process at work."""
     if job.side == "reference":
         from benchmarks.reference_step import WORKERS, ReferenceStep
 
@@ -190,7 +181,7 @@ def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
     if side.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start
-    found = {
+    found: Found = {
         "images_per_second": images / seconds,
         "seconds_per_step": seconds / steps,
         "warm_up": warm_up,
@@ -199,6 +190,8 @@ def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
         "precision": getattr(side, "precision", "float32"),
         "parts": {name: (total - before.get(name, 0.0)) / steps for name, total in getattr(side, "parts", {}).items()},
     }
+    if found["parts"]:
+        found["parts"]["optimisers"] = side.trainer.optimiser_seconds()
     if side.device.type == "cuda":
         found["kernels"] = _kernel_seconds(side.advance)
     return found, side.advance
@@ -232,8 +225,8 @@ def run_together(jobs: Sequence[Job], folder: Path) -> list[Found]:
     processes: list[subprocess.Popen[str]] = []
     try:
         for job in jobs:
-            limits = {f"{name}_NUM_THREADS": f"{job.threads}" for name in ("OMP", "MKL", "OPENBLAS")}
-            limits["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")  # or a second run would time the cache of the first
+            # A compiler's cache of its own, or a second run would time the cache of the first.
+            limits = {**thread_limits(job.threads), "TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
             command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_job", json.dumps(asdict(job)), str(folder)]
             processes.append(
                 subprocess.Popen(

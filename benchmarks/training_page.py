@@ -1,28 +1,21 @@
-"""The section that :mod:`benchmarks.training` writes: tables and ratios of cells that have been measured."""
+"""The section that :mod:`benchmarks.training` writes: tables and ratios of what was measured."""
 
 from __future__ import annotations
 
-import datetime
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
-from benchmarks import machine, table
+from benchmarks.page import Lines, heading, number, table
 from benchmarks.reference_step import CROP, LOAD, READ_EVERY, WORKERS
 from benchmarks.training_job import CONVOLUTIONS, UNPAIRED, Found
 
-LIMIT = 2.0
-"""How many times the images/s of one reference process with all threads, at least, the machine gives as the pipeline uses it."""
 JOBS, RUN, INLINE = "jobs", "run", "inline"
-"""The ways to use the machine: a single-thread process a core, all at work together; one process with a thread a core; that without
-loader processes (the reference)."""
+"""The ways to use the machine: one single-thread process a core, all at the same time; one process with a thread a core; the latter
+without loader processes (only the reference)."""
 PARTS = ("loading", "forward G", "forward D", "update G", "update D")
 OTHER = {"float32": "bfloat16", "bfloat16": "float32"}
 SIDES = ("ours", "reference")
-Lines = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -67,26 +60,19 @@ def best_of(found: Sequence[Found], precision: str) -> float:
 
 def introduction(options: str, cores: int, seconds: float, batch: int, load: float) -> str:
     """``load``: of the machine before the measurement, in processes at work."""
-    return f"""## Training
-
-{setting()}
-Renewed by `python -m benchmarks.training {options} --write`.
+    return f"""{heading("Training", f"benchmarks.training {options}")}
 Load average before the start: {load:.2f}; a process with several threads loses far more to a busy machine than one with one thread.
 
 Images/s with the loading of the data, {batch} to a batch unless a table says otherwise, OpenMoji; an image is one that G sees as x.
 At least {seconds:g} s and two steps a cell, half of it for methods without a reference step, after two steps that are not counted.
-Ours is the project's trainer, losses read as often as the profile has them; its validations and checkpoints, which the
-reference has not, are left out. The reference step does what the public PyTorch implementation does: float32, PNG files read,
+Ours is the project's trainer, losses read as often as the experiment has them, without its validations and checkpoints,
+which the reference has not. The reference step does what the public PyTorch implementation does: float32, PNG files read,
 resized to {LOAD} for {CROP} px and cropped with Pillow in {WORKERS} loader processes, `torch.optim.Adam` with its defaults, losses read
 every {READ_EVERY} iterations. Networks, batch size and learning rate are those of `params.yaml` on both sides.
 
-Two ways to use the machine: **{cores} jobs**, a single-thread process a core, all at work together, their images/s summed, which is
+Two ways to use the machine: **{cores} jobs**, one single-thread process a core, all at the same time, their images/s summed, which is
 how the pipeline runs; and **one run** with {cores} threads, which is how the public implementation is started. Loader processes come
 on top of the reference's, in both ways; *inline* is one run of it that loads in its own process instead."""
-
-
-def setting() -> str:
-    return f"{machine()}; Python {sys.version.split()[0]}, torch {torch.__version__}; {datetime.date.today().isoformat()}."
 
 
 def ratios(cells: Cells) -> tuple[float, float, float]:
@@ -96,20 +82,14 @@ def ratios(cells: Cells) -> tuple[float, float, float]:
     return ours / run, rate["ours", RUN] / run, ours / rate["reference", JOBS]
 
 
-def verdict(ratio: float, limit: float = LIMIT) -> list[str]:
-    return [f"≥ {limit:g}×", "yes" if ratio >= limit else "**no**"]
-
-
-def beside(cells: Mapping[Key, Cells], cores: int, limited: int) -> str:
-    """Images/s and their ratios; the limit holds at batch ``limited``."""
+def beside(cells: Mapping[Key, Cells], cores: int) -> str:
+    """Images/s and their ratios."""
     speeds: Lines = []
     compared: Lines = []
     for (method, size, batch), cell in cells.items():
         name = [f"`{method}`", f"{size} px", str(batch)]
         speeds.append([*name, cell["ours", JOBS].precision, *(number(cell[key].rate) for key in cell)])
-        pipeline, run, beside_each_other = ratios(cell)
-        limit = verdict(pipeline) if batch == limited else ["", ""]
-        compared.append([*name, f"{pipeline:.2f}×", *limit, f"{run:.2f}×", f"{beside_each_other:.2f}×"])
+        compared.append([*name, *(f"{ratio:.2f}×" for ratio in ratios(cell))])
     jobs = f"{cores} jobs"
     names = {JOBS: jobs, RUN: "one run", INLINE: "inline"}
     columns = [f"{side}, {names[way]}" for side, way in next(iter(cells.values()))]
@@ -117,10 +97,10 @@ def beside(cells: Mapping[Key, Cells], cores: int, limited: int) -> str:
         [
             "### Beside a reference step\n\nImages/s.",
             table(["method", "images", "batch", "ours in", *columns], speeds),
-            "Ours ÷ reference. The limit is on the first ratio, of the machine's throughput as each is run: what our step, our precision\n"
-            "and jobs side by side give together. The second compares one run with all threads on both sides, the third as many\n"
-            "single-thread processes on both sides, where the layout of the jobs gives nothing.",
-            table(["method", "images", "batch", f"{jobs} ÷ one run", "limit", "kept", "one run ÷ one run", f"{jobs} ÷ {jobs}"], compared),
+            "Ours ÷ reference. The first ratio compares the machine's throughput with each side run as it usually is: it holds what our\n"
+            "step, our precision and jobs side by side give together. The second compares one run with all threads on both sides, the\n"
+            "third as many single-thread processes on both sides, where the layout of the jobs gives nothing.",
+            table(["method", "images", "batch", f"{jobs} ÷ one run", "one run ÷ one run", f"{jobs} ÷ {jobs}"], compared),
         ]
     )
 
@@ -138,8 +118,8 @@ def memory(cells: Mapping[Key, Cells], by_batch: Mapping[Key, Found], grown: Map
         lines.append([f"`{method}`", f"{size} px", str(batch), f"{before:.0f}", f"{after:.0f}", f"{after - before:+.0f}"])
     return "\n\n".join(
         [
-            "### Peak memory\n\nMiB of one job: VmHWM, so imports, weights and touched pages of the data are in it. The reference's\n"
-            "loader processes are counted with what they don't share; batches that wait between the processes are not.",
+            "### Peak memory\n\nMiB of one job: VmHWM, which holds imports, weights and the pages of the data that were read. Of the\n"
+            "reference's loader processes only the memory that they don't share counts; batches that wait between them don't.",
             table(["method", "images", "batch", "ours, a job", "ours, one run", "reference, a job", "reference, one run"], sides),
             "Ours by batch, one thread:",
             table(
@@ -199,8 +179,8 @@ def breakdown(cells: Mapping[Key, Cells]) -> str:
     return "\n\n".join(
         [
             "### Where a step's time goes",
-            "Ours, a job of those side by side. An update is the backward pass and the optimiser's step; the optimisers' time is also\n"
-            "named by itself, in the last column. Other: losses, pools, concatenation, the history's sums.",
+            "Ours, one of the jobs that run side by side. An update is the backward pass and the optimiser's step; the optimisers' share\n"
+            "alone stands in the last column. Other: losses, pools, concatenation, the history's sums.",
             table([*head, "of which optimisers"], lines),
         ]
     )
@@ -223,8 +203,3 @@ def share(cells: Mapping[Key, Cells], work: Mapping[tuple[str, int], float], pea
             table(["method", "images", "way", "precision", "GFLOP an image", "GFLOP/s", "best GFLOP/s", "share"], lines),
         ]
     )  # fmt: skip
-
-
-def number(value: float) -> str:
-    """Three digits or so."""
-    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"

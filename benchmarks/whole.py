@@ -1,14 +1,12 @@
-"""The whole benchmark from an empty folder, and where its time goes: ``python -m benchmarks.whole --profile smoke --cores 2 8 --write``.
+"""The whole benchmark from an empty folder, and where its time goes: ``python -m benchmarks.whole --experiment smoke --cores 2 8 --write``.
 
-For each number of cores the project is copied into an empty folder and run by ``snakemake --cores N all``, one after another; nothing else
-should be at work on the machine. ``--keep FOLDER`` leaves the copy with its results: ``--profile default --cores 2 --keep …`` takes half
-an hour.
+For each number of cores the project is copied into an empty folder, where ``snakemake --cores N all`` runs it. ``--keep FOLDER`` leaves the
+copy with its results; ``--experiment default --cores 2 --keep …`` takes half an hour.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import re
 import shutil
 import statistics
@@ -19,31 +17,29 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
-from benchmarks import PAGE, ROOT, copy_checkout, environment, machine, renew_section, table
-from cgm.errors import UserError
-from cgm.files import read_json, sha256
-from pipeline.stage import TIMINGS
-from pipeline.stages import COMPUTING, Table, cores, load_table
+from benchmarks.checkout import copy_checkout, environment
+from benchmarks.page import ROOT, heading, progress, run_command, table
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, sha256
+from pipeline.stage_command import TIMINGS
+from pipeline.stage_table import Table, cores, load_table
 
 STARTED = re.compile(r"^Job (\d+): (.+)$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 STEPS = re.compile(r"^\d+ of \d+ steps .* done$")
+COMPUTING = ("reference", "train", "translate", "evaluate")
+"""Stages that run torch, one job to ``compute.threads`` cores."""
 PURE = ("train", "evaluate")
 """Stages whose own work is the computation that the wall time is compared with."""
-RATIO_LIMIT = 1.15
-"""Wall time with more cores than the machine has ÷ wall time with as many."""
-COMPUTE_LIMITS = {"default": 1.10}
-"""By profile: wall time ÷ (pure computation ÷ jobs at once). In ``smoke`` a job computes for less time than its imports take."""
 LAST_LINES = 40
-"""Of a Snakemake that fails, so many are shown."""
+"""Shown of a Snakemake that fails."""
 BUSY = 0.1
-"""Share of the processor from which on others are in the way."""
+"""Share of the processor that others may use before the figures are doubtful."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +120,18 @@ def breakdown(jobs: Sequence[Job], wall: float, at_once: int) -> dict[str, float
     return dict(parts)
 
 
-def run(folder: Path, profile: str, count: int) -> Whole:
-    """Copy the project into ``folder`` and run all of ``profile`` there with ``--cores count``.
+def run(folder: Path, experiment: str, count: int) -> Whole:
+    """Copy the project into ``folder`` and run ``experiment`` there with ``--cores count``.
 
     Raises :class:`UserError` where Snakemake fails.
     """
     copy_checkout(folder)
-    shutil.copy2(folder / f"profiles/{profile}.yaml", folder / "params.yaml")
+    shutil.copy2(folder / f"experiments/{experiment}.yaml", folder / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     stages = load_table(folder)
     in_use = psutil.cpu_percent(interval=2) / 100
     if in_use > BUSY:
-        print(f"note: others use {in_use:.0%} of the processor; the times will not be this project's own", file=sys.stderr)
+        progress(f"note: others use {in_use:.0%} of the processor; the times will not be this project's own")
     running: dict[str, tuple[str, float]] = {}
     jobs: list[Job] = []
     last: deque[str] = deque(maxlen=LAST_LINES)
@@ -154,11 +150,11 @@ def run(folder: Path, profile: str, count: int) -> Whole:
                 name, began = running.pop(finished[1])
                 jobs.append(Job(name, began, now, _own_seconds(folder, name)))
             elif STEPS.match(line):
-                print(f"--cores {count}: {now:.0f} s, {line.strip()}", file=sys.stderr)
+                progress(f"--cores {count}: {now:.0f} s, {line.strip()}")
     wall = time.perf_counter() - start
     if process.returncode:
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}, expected 0; its last lines:\n{''.join(last)}")
-    # The target itself is announced like a job and does nothing.
+    # Snakemake announces the target like a job.
     jobs = [job for job in jobs if not job.name.startswith("all of")]
     return Whole(count, at_once(stages, count), wall, jobs, sha256(folder / "reports/results.csv"), in_use)
 
@@ -176,28 +172,26 @@ def _own_seconds(folder: Path, name: str) -> float | None:
     return float(read_json(path)["seconds"]) if path.exists() else None
 
 
-def section(profile: str, runs: Sequence[Whole]) -> str:
+def section(experiment: str, runs: Sequence[Whole]) -> str:
     """The section of the page."""
     first = runs[0]
-    options = f"--profile {profile} --cores {' '.join(str(whole.cores) for whole in runs)}"
-    compute_limit = COMPUTE_LIMITS.get(profile)
-    rows = []
-    for whole in runs:
-        ratio = whole.wall / first.wall
-        beside = ["", "", ""] if whole is first else [f"{ratio:.2f}", *_kept(ratio, RATIO_LIMIT)]
-        over_pure = [f"{whole.pure:.0f}", f"{whole.over_pure:.2f}", *_kept(whole.over_pure, compute_limit)]
-        rows.append([f"{whole.cores}", f"{whole.at_once}", f"{whole.wall:.0f}", *beside, *over_pure, f"`{whole.results[:16]}`"])
+    options = f"--experiment {experiment} --cores {' '.join(str(whole.cores) for whole in runs)}"
+    rows = [
+        [
+            f"{whole.cores}", f"{whole.at_once}", f"{whole.wall:.0f}", "" if whole is first else f"{whole.wall / first.wall:.2f}",
+            f"{whole.pure:.0f}", f"{whole.over_pure:.2f}", f"`{whole.results[:16]}`",
+        ]
+        for whole in runs
+    ]  # fmt: skip
     same = "the same bytes" if len({whole.results for whole in runs}) == 1 else "**not the same bytes**"
     parts = {whole.cores: breakdown(whole.jobs, whole.wall, whole.at_once) for whole in runs}
-    head = ["cores", "jobs at once", "wall", f"÷ {first.cores} cores", "limit", "kept"]
-    head += ["train + evaluate", "wall ÷ (that ÷ at once)", "limit", "kept", "`results.csv`"]
+    head = ["cores", "jobs at once", "wall", f"÷ {first.cores} cores", "train + evaluate", "wall ÷ (that ÷ at once)", "`results.csv`"]
     return "\n\n".join(
         [
-            f"## The whole benchmark, profile {profile}",
-            f"{machine()}; Python {sys.version.split()[0]}, snakemake {version('snakemake')}, torch {version('torch')}; "
-            f"{datetime.date.today().isoformat()}.\nRenewed by `python -m benchmarks.whole {options} --write`.",
+            heading(f"The whole benchmark, experiment {experiment}", f"benchmarks.whole {options}", ("snakemake", "torch")),
             "`snakemake --cores N all` in a fresh copy in an empty folder: data, trainings, evaluation, MLflow, report. One run each; all\n"
-            "times are seconds. *train + evaluate* sums the stages' own work, without interpreter and imports.\n"
+            "times are seconds. *train + evaluate* sums the stages' own work, without interpreter and imports; the column after it\n"
+            "would be 1.00 if all cores did nothing but that work from start to end.\n"
             f"Others used {' and '.join(f'{whole.in_use:.0%}' for whole in runs)} of the processor just before."
             + (f" `results.csv` are {same}." if len(runs) > 1 else ""),
             table(head, rows),
@@ -230,45 +224,36 @@ def _kinds(jobs: Sequence[Job]) -> list[list[str]]:
     return rows
 
 
-def _kept(value: float, limit: float | None) -> tuple[str, str]:
-    return ("", "") if limit is None else (f"≤ {limit:.2f}", "yes" if value <= limit else "**no**")
-
-
-def measure(profile: str, counts: Sequence[int], keep: Path | None) -> str:
+def measure(experiment: str, counts: Sequence[int], keep: Path | None) -> str:
     runs = []
     for count in counts:
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
-            runs.append(run(keep, profile, count))
+            runs.append(run(keep, experiment, count))
         else:
             with tempfile.TemporaryDirectory(prefix="cgm-whole-") as folder:
-                runs.append(run(Path(folder), profile, count))
-    return section(profile, runs)
+                runs.append(run(Path(folder), experiment, count))
+    return section(experiment, runs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole", description="Measure the whole benchmark from an empty folder.")
-    profiles = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
-    parser.add_argument("--profile", choices=profiles, default="smoke", help="the experiment (default: %(default)s)")
+    experiments = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
+    parser.add_argument("--experiment", choices=experiments, default="smoke", help="of experiments/ (default: %(default)s)")
     parser.add_argument("--cores", type=int, nargs="+", default=[2, 8], help="of Snakemake, one run each (default: 2 8)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="run here, an empty folder, and leave it; for one number of cores")
-    parser.add_argument("--write", action="store_true", help=f"renew the section in {PAGE}; otherwise it is printed")
-    arguments = parser.parse_args()
-    if min(arguments.cores) < 1 or len(set(arguments.cores)) < len(arguments.cores):
-        parser.error(f"--cores {' '.join(map(str, arguments.cores))}: expected different numbers from 1 on")
-    if arguments.keep is not None and len(arguments.cores) > 1:
-        parser.error(f"--keep {arguments.keep}: one folder holds one run; give one number to --cores")
-    if arguments.keep is not None and arguments.keep.exists() and (not arguments.keep.is_dir() or any(arguments.keep.iterdir())):
-        parser.error(f"--keep {arguments.keep}: is there and not an empty folder; name another one")
-    try:
-        text = measure(arguments.profile, arguments.cores, arguments.keep)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    if arguments.write:
-        renew_section(f"whole {arguments.profile}", text, ROOT / PAGE)
-    else:
-        print(text)
+
+    def checked(arguments: argparse.Namespace) -> tuple[str, str]:
+        counts, keep = arguments.cores, arguments.keep
+        if min(counts) < 1 or len(set(counts)) < len(counts):
+            parser.error(f"--cores {' '.join(map(str, counts))}: expected different numbers from 1 on")
+        if keep is not None and len(counts) > 1:
+            parser.error(f"--keep {keep}: one folder holds one run; give one number to --cores")
+        if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            parser.error(f"--keep {keep}: is there and not an empty folder; name another one")
+        return f"whole {arguments.experiment}", measure(arguments.experiment, counts, keep)
+
+    run_command(parser, checked)
 
 
 if __name__ == "__main__":

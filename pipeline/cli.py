@@ -1,5 +1,5 @@
-"""The ``cgm`` command: ``doctor`` looks at the machine, ``profile`` chooses an experiment, ``check`` reads it, ``weights`` downloads what
-it looks through."""
+"""The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``check`` validates it, ``weights`` downloads
+the published networks that it needs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cgm import weights
-from cgm.config import Params
-from cgm.errors import UserError
-from cgm.files import write_text
-from cgm.params import load_params
-from pipeline import stages
+from cgm.core.console import any_encoding
+from cgm.core.errors import UserError
+from cgm.core.files import write_text
+from cgm.core.registry import places
+from cgm.experiment.params import Params
+from cgm.experiment.reading import load_params
+from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.record import Packaged
+from pipeline import stage_table
 
 PARAMS = Path("params.yaml")
-PROFILES = Path("profiles")
+EXPERIMENTS = Path("experiments")
 VERSIONS = ("torch", "torchvision", "numpy", "snakemake", "dvc", "mlflow")
 DISK_GIB = 5
-"""Free space below which the default profile may not fit: environment, results and DVC's copy of them."""
+"""Free space below which the default experiment may not fit: environment, results and DVC's copy of them."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit code 0, or 2 after one line on standard error."""
+    any_encoding()
     parser = argparse.ArgumentParser(prog="cgm", description="Which loss should train an image-to-image model?")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="is everything here that a run needs?")
-    profile = commands.add_parser("profile", help="make profiles/NAME.yaml the experiment (params.yaml)")
-    profile.add_argument("name", metavar="NAME")
-    profile.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
+    experiment = commands.add_parser("experiment", help="make experiments/NAME.yaml the experiment (params.yaml)")
+    experiment.add_argument("name", metavar="NAME")
+    profile = commands.add_parser("profile", help="what experiment was called")
+    profile.add_argument("name", metavar="NAME", nargs="?", default="NAME")
+    for command in (experiment, profile):
+        command.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
     commands.add_parser("check", help="validate params.yaml and list its runs")
     fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
     fetch.add_argument("names", metavar="NAME", nargs="*")
@@ -40,8 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if arguments.command == "doctor":
             doctor()
+        elif arguments.command == "experiment":
+            choose_experiment(arguments.name, force=arguments.force)
         elif arguments.command == "profile":
-            choose_profile(arguments.name, force=arguments.force)
+            raise UserError(f"`cgm profile` is `cgm experiment` now, since profiles/ is Snakemake's; run `cgm experiment {arguments.name}`")
         elif arguments.command == "weights":
             fetch_weights(arguments.names)
         else:
@@ -51,26 +60,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def choose_profile(name: str, *, force: bool = False) -> None:
-    """Copy ``profiles/<name>.yaml`` to ``params.yaml``; an edited ``params.yaml`` is overwritten only with ``force``."""
-    profiles = {path.stem: path.read_bytes() for path in sorted(PROFILES.glob("*.yaml"))}
-    if not profiles:
-        raise UserError(f"{PROFILES}/: no profiles found; run the command in the project's folder")
-    if name not in profiles:
-        raise UserError(f"{PROFILES / name}.yaml: not found; expected one of {', '.join(profiles)}")
-    if PARAMS.exists() and PARAMS.read_bytes() not in profiles.values() and not force:
-        raise UserError(f"{PARAMS}: was edited and equals no profile; keep a copy of it and repeat with --force")
-    write_text(PARAMS, profiles[name].decode())
-    print(f"{PARAMS}: now profile {name}; `make all` runs what that changes")
+def choose_experiment(name: str, *, force: bool = False) -> None:
+    """Copy ``experiments/<name>.yaml`` to ``params.yaml``; an edited ``params.yaml`` is overwritten only with ``force``."""
+    known = {path.stem: path.read_bytes() for path in sorted(EXPERIMENTS.glob("*.yaml"))}
+    if not known:
+        raise UserError(f"{EXPERIMENTS}/: no experiments found; run the command in the project's folder")
+    if name not in known:
+        raise UserError(f"{EXPERIMENTS / name}.yaml: not found; expected one of {', '.join(known)}")
+    if PARAMS.exists() and PARAMS.read_bytes() not in known.values() and not force:
+        raise UserError(f"{PARAMS}: was edited and equals none of {EXPERIMENTS}/; keep a copy of it and repeat with --force")
+    write_text(PARAMS, known[name].decode())
+    print(f"{PARAMS}: now experiment {name}; `make all` runs what that changes")
 
 
 def check() -> None:
     """Print the runs of ``params.yaml``; raises :class:`UserError` where it or ``dvc.yaml`` cannot be used."""
-    table = stages.load_table()
+    table = stage_table.load_table()
     runs = list(table.params.runs())
     for run in runs:
         print(run)
-    print(f"{PARAMS}: profile {table.params.profile}, {len(runs)} runs in {len(table.stages)} stages")
+    print(f"{PARAMS}: experiment {table.params.experiment}, {len(runs)} runs in {len(table.stages)} stages")
 
 
 def fetch_weights(names: Sequence[str]) -> None:
@@ -80,14 +89,15 @@ def fetch_weights(names: Sequence[str]) -> None:
     """
     if PARAMS.exists() and (folder := load_params(PARAMS).weights) is not None:
         weights.use_folder(folder)
-    if unknown := [name for name in names if name not in weights.PUBLISHED]:
-        raise UserError(f"weights {unknown[0]!r}: unknown; expected one of {', '.join(weights.PUBLISHED)}")
+    for name in names:
+        weights.entry(name)  # an unknown one stops before the first download
     for name in names:
         path, digest = weights.fetch(name)
         print(f"{name}: {path} sha256 {digest}")
     if not names:
-        for name, published in weights.PUBLISHED.items():
-            print(f"{name:<15} {_state(name)[0]:<9} {weights.locate(name)}\n{'':<25} {published.source}: {published.url}")
+        for name in weights.published():
+            entry = weights.entry(name)
+            print(f"{name:<15} {_state(name)[0]:<9} {weights.locate(name)}\n{'':<25} {entry.source}: {entry.url}")
 
 
 def _state(name: str) -> tuple[str, str]:
@@ -103,10 +113,9 @@ def _state(name: str) -> tuple[str, str]:
 
 def needed_weights(params: Params) -> list[str]:
     """The published weights that an experiment asks for by name."""
-    groups = (params.methods, params.unpaired.methods)
-    asked = {getattr(method, "loss_network", "") for methods in groups for method in methods.values()}
-    asked |= {params.evaluation.judge, params.evaluation.lpips, params.training.judge}
-    return [name for name in weights.PUBLISHED if name in asked]
+    methods = (*params.methods.values(), *params.unpaired.methods.values())
+    asked = places(params.training, params.evaluation, *methods)
+    return [name for name in weights.published() if FIXED.place(name) in asked or name == params.evaluation.lpips]
 
 
 def doctor() -> None:
@@ -119,10 +128,9 @@ def doctor() -> None:
         except importlib.metadata.PackageNotFoundError:
             print(f"{name:<11} missing")
             missing.append(name)
-    for program in ("git",):
-        if shutil.which(program) is None:
-            missing.append(program)
-    print(f"cores       {stages.cores()} physical that this process may use")
+    if shutil.which("git") is None:
+        missing.append("git")
+    print(f"cores       {stage_table.cores()} physical that this process may use")
     print(f"disk        {_free_gib():.1f} GiB free here")
     if "torch" not in missing:
         missing += _doctor_torch()
@@ -130,8 +138,8 @@ def doctor() -> None:
         missing.append(f"disk space ({DISK_GIB} GiB)")
     if PARAMS.exists():
         params = load_params(PARAMS)
-        slots = max(1, stages.cores() // params.compute.threads)
-        print(f"experiment  profile {params.profile}, {sum(1 for _ in params.runs())} runs, {slots} at once on the CPU")
+        slots = max(1, stage_table.cores() // params.compute.threads)
+        print(f"experiment  {params.experiment}, {sum(1 for _ in params.runs())} runs, {slots} at once on the CPU")
         if params.weights is not None:
             weights.use_folder(params.weights)
         for name in needed_weights(params):
@@ -144,20 +152,19 @@ def doctor() -> None:
 
 
 def _doctor_torch() -> list[str]:
-    """The device, and the fixed networks' weights by their hashes."""
+    """Print the device, and whether the weights that come as Python packages are whole. Returns what is missing."""
     import torch
-
-    from cgm.networks.fixed import PACKAGED, load_fixed
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU only"
     print(f"device      {device}")
     missing = []
-    for name in PACKAGED:
-        try:
-            print(f"weights     {name}: sha256 {load_fixed(name, torch.device('cpu')).sha256[:12]}… verified")
-        except UserError as error:
-            print(f"weights     {name}: {error}")
-            missing.append(f"weights of {name}")
+    for record in FIXED.values():
+        if isinstance(record.weights, Packaged):
+            try:
+                print(f"weights     {record.name}: sha256 {record.network().sha256[:12]}… verified")
+            except UserError as error:
+                print(f"weights     {record.name}: {error}")
+                missing.append(f"weights of {record.name}")
     return missing
 
 

@@ -6,31 +6,35 @@ writes ``metrics.json`` and ``per_image.csv`` beside them.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from cgm.config import Params
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, replacing, write_json
 from cgm.data.prepared import open_prepared
-from cgm.errors import UserError
-from cgm.evaluation import evaluate_outputs
-from cgm.files import read_json, replacing, write_json
-from cgm.reference import Reference
-from pipeline.stage import main
+from cgm.evaluation import competence
+from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.judges import load_judge
+from cgm.evaluation.reference import Reference
+from cgm.experiment import paths
+from cgm.experiment.params import Params, Run
+from pipeline.stage_command import main
 
 
 def run(params: Params, dataset: str, method: str, seed: int) -> None:
     torch.set_num_threads(params.compute.threads)
-    folder = Path("results") / dataset / method / str(seed)
+    folder = paths.run_folder(Run(dataset=dataset, method=method, seed=seed))
     try:
         outputs = np.load(folder / "outputs.npy", mmap_mode="r")
+        shown = np.load(folder / "validation.npy", mmap_mode="r")
         status = read_json(folder / "run.json")["status"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found; run the stages 'train' and 'translate' of {dataset}/{method}/{seed} first") from None
-    prepared = open_prepared(Path("data/prepared") / dataset)
-    reference = Reference.load(Path("data/reference") / f"{dataset}.npz")
-    result, table = evaluate_outputs(outputs, prepared, reference, params.evaluation)
+    prepared = open_prepared(paths.prepared(dataset))
+    reference = Reference.load(paths.reference(dataset, "npz"))
+    judge = load_judge(params.evaluation.judge)
+    result, table = evaluate_outputs(outputs, prepared, reference, params.evaluation, judge)
+    result["validation"] = competence.measure(shown, prepared, reference, judge)
     with replacing(folder / "per_image.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_json(folder / "metrics.json", {"dataset": dataset, "method": method, "seed": seed, "status": status, **result})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from cgm.config import Params
-from cgm.data.sources import fetch
-from pipeline.stage import main
+from cgm.data.sources import SOURCES
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from pipeline.stage_command import main
 
 
 def stage(params: Params, dataset: str) -> None:
-    fetch(params.all_datasets[dataset], f"data/raw/{dataset}", paired=params.is_paired(dataset), archives="data/embedded")
+    settings = params.all_datasets[dataset]
+    SOURCES[settings.source].fetch(settings, paths.raw(dataset), paired=params.is_paired(dataset))
 
 
 if __name__ == "__main__":

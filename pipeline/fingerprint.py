@@ -1,9 +1,7 @@
-"""Stage ``fingerprint``: for each stage, the code that matters to it → ``build/inputs/``.
+"""Stage ``fingerprint``: for each stage, what beside DVC's own inputs decides its outcome → ``build/inputs/``.
 
-A stage's code is its entry point and everything that imports reach from it, comments and docstrings taken out; of ``cgm.methods`` a
-training or translation counts its own method's files only. The models of ``cgm/config.py`` count by the defaults that reach the stage,
-an embedded archive by its SHA-256 in the manifest.
-Files are rewritten only when their content changes, so both engines see a change where there is one.
+That is the code which the stage reaches (:mod:`pipeline.code`), the defaults of its settings, and the identity of a dataset's source. Files
+are rewritten only when their content changes, so both engines see a change where there is one.
 
 The stage also keeps ``results/`` and ``data/`` to what ``params.yaml`` lists: runs and datasets that it no longer lists wait in
 ``build/unlisted/`` and come back when it lists them again. The report reads folders, and what lies in them is its input.
@@ -11,158 +9,86 @@ The stage also keeps ``results/`` and ``data/`` to what ``params.yaml`` lists: r
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import io
 import json
 import os
-import tokenize
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from cgm import config
-from cgm.config import Params
-from cgm.data.embedded import EMBEDDED
-from cgm.files import read_json, remove, write_text
-from pipeline.stage import main
+from cgm.core.files import read_json, remove, write_text
+from cgm.core.registry import Registry, places
+from cgm.data.sources import SOURCES
+from cgm.evaluation.metrics import METRICS
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from cgm.experiment.settings import Compute, Evaluation, Training
+from cgm.methods import METHODS
+from cgm.networks.fixed import FIXED
+from cgm.networks.settings import Networks
+from cgm.report.figures import FIGURES
+from cgm.report.tables import TABLES
+from pipeline.code import Code, places_of, training_code
+from pipeline.stage_command import main
 
 FOLDER = Path("build/inputs")
 UNLISTED = Path("build/unlisted")
-MANIFEST = Path("data/embedded/manifest.json")
-REGISTRY = "cgm.methods"
 DVC_STAGE = "DVC_STAGE"
 """Environment variable that DVC gives the commands it runs."""
 SERIAL = "dvc repro runs one stage at a time; `snakemake --cores 8 all` runs the same stages side by side, and DVC finds them done"
-NOT_IN_RESULTS = ("cgm.config", "cgm.errors", "cgm.params", "pipeline.stage")
-"""Settings count by value (see above); messages and the command line change no result."""
-
-
-@dataclass(frozen=True)
-class Module:
-    digest: str
-    imports: frozenset[str]
-    """Names of modules of ours, or of names in them: ``cgm.losses``, ``cgm.losses.l1``."""
-
-
-class Code:
-    """The modules below ``root``, read once."""
-
-    def __init__(self, root: Path = Path()) -> None:
-        self.paths = {_module_name(path.relative_to(root)): path for top in ("cgm", "pipeline") for path in (root / top).rglob("*.py")}
-        self._modules: dict[str, Module] = {}
-        self._fingerprints: dict[tuple[str, str | None], str] = {}
-
-    def fingerprint(self, entry: str, implementation: str | None = None) -> str:
-        """SHA-256 over the code that ``entry`` reaches; ``implementation`` stands in for the registry of methods."""
-        key = entry, implementation
-        if key not in self._fingerprints:
-            self._fingerprints[key] = self._fingerprint(entry, implementation)
-        return self._fingerprints[key]
-
-    def _fingerprint(self, entry: str, implementation: str | None) -> str:
-        digest = hashlib.sha256()
-        reached = self._reach(entry, implementation)
-        for name in sorted(reached):
-            digest.update(f"{name} {self.module(name).digest}\n".encode())
-        for path in sorted({file for name in reached for file in self._data_files(name)}):
-            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-        return digest.hexdigest()
-
-    def module(self, name: str) -> Module:
-        if name not in self._modules:
-            path = self.paths[name]
-            self._modules[name] = read_module(path.read_text(encoding="utf-8"), name, is_package=path.name == "__init__.py")
-        return self._modules[name]
-
-    def _reach(self, entry: str, implementation: str | None) -> set[str]:
-        reached: set[str] = set()
-        waiting = [entry]
-        while waiting:
-            name = waiting.pop()
-            while name and name not in self.paths:  # a name inside a module
-                name = name.rpartition(".")[0]
-            if name == REGISTRY and implementation is not None:
-                name = f"{REGISTRY}.{implementation}"
-            if not name or name in reached or name in NOT_IN_RESULTS:
-                continue
-            reached.add(name)
-            waiting += self.module(name).imports
-        return reached
-
-    def _data_files(self, name: str) -> Iterator[Path]:
-        """What a sub-package ships beside its code (templates)."""
-        folder = self.paths[name].parent
-        if name.count(".") >= 2:
-            yield from (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
-
-
-def read_module(source: str, name: str, *, is_package: bool) -> Module:
-    """Imports of ours, and a digest of the source without comments, docstrings and blank lines (the same for every Python)."""
-    tree = ast.parse(source)
-    imports: set[str] = set()
-    dropped: set[int] = set()
-    package = name if is_package else name.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            origin = ".".join([*parents, *([node.module] if node.module else [])])
-            imports.update(f"{origin}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            dropped.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in dropped)
-    text = "\n".join(line for line in kept if line)
-    ours = frozenset(found for found in imports if found.partition(".")[0] in ("cgm", "pipeline"))
-    return Module(hashlib.sha256(text.encode()).hexdigest(), ours)
 
 
 def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
     """What ``build/inputs`` should hold: file name → content."""
     code = Code(root)
-    manifest = read_json(root / MANIFEST)
     files: dict[str, dict[str, Any]] = {}
     for dataset, settings in params.all_datasets.items():
-        chosen = settings.model_dump()
-        archive = manifest[EMBEDDED[settings.source].archive]["sha256"] if settings.source in EMBEDDED else None
-        source = {"source": settings.source, "path": settings.path, "archive": archive}
-        if settings.path is not None:
-            source["files"] = _folder_state(root / settings.path)
-        files[f"fetch/{dataset}.json"] = _entry(code.fingerprint("pipeline.fetch"), source)
+        source = SOURCES[settings.source]
+        name = f"fetch/{dataset}.json"
+        identity = _known(source.identity(settings, root), root / FOLDER / name)
+        files[name] = _entry(code.fingerprint("pipeline.fetch", [SOURCES.place(settings.source)]), {"source": settings.source, **identity})
         # The budget is left out: another one needs no other data.
-        files[f"prepare/{dataset}.json"] = _entry(
-            code.fingerprint("pipeline.prepare"), {key: value for key, value in chosen.items() if key != "kimg"}
-        )
+        files[f"prepare/{dataset}.json"] = _entry(code.fingerprint("pipeline.prepare"), settings.model_dump(exclude={"kimg"}))
     for run in params.runs():
-        implementation = params.method(run.dataset, run.method).implementation
-        models = (config.Compute, config.Training, config.Networks, config.Dataset, config.METHODS[implementation])
-        for stage in ("train", "translate"):
-            files[f"{stage}/{run.dataset}/{run.method}.json"] = _entry(
-                code.fingerprint(f"pipeline.{stage}", implementation), {model.__name__: _defaults(model) for model in models}
-            )
+        models = (
+            Compute,
+            Training,
+            Networks,
+            type(params.all_datasets[run.dataset]),
+            METHODS[params.method(run.dataset, run.method).implementation].Settings,
+        )
+        defaults = {model.__qualname__: _defaults(model) for model in models}
+        files[f"train/{run.dataset}/{run.method}.json"] = _entry(training_code(params, run, code), defaults)
+        files[f"translate/{run.dataset}/{run.method}.json"] = _entry(
+            code.fingerprint("pipeline.translate", places_of(params, run)), defaults
+        )
+    looks = [*_all(METRICS), *places(params.evaluation), FIXED.place("alexnet")]
     for stage in ("reference", "evaluate"):
-        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}"), _defaults(config.Evaluation))
-    for stage in ("track", "report"):
-        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}"), {})
+        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", looks), _defaults(Evaluation))
+    files["track.json"] = _entry(code.fingerprint("pipeline.track"), {})
+    shown = [*looks, *_all(FIGURES), *_all(TABLES), *(place for run in params.runs() for place in places_of(params, run, params.training))]
+    files["report.json"] = _entry(code.fingerprint("pipeline.report", shown, words=True), {})
+    code.save()
     return files
+
+
+def _all(registry: Registry[Any]) -> Iterable[str]:
+    return (registry.place(name) for name in registry)
+
+
+def _known(identity: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``identity``; what can't be told now (None) is as it was, so that results outlive the folder that they were made of."""
+    before = read_json(path)["settings"] if path.is_file() else {}
+    return {key: before.get(key) if value is None else value for key, value in identity.items()}
 
 
 def put_aside(params: Params, root: Path = Path()) -> None:
     """Move what is not listed to ``build/unlisted``, and back what is listed and missing; times are kept."""
-    listed = {Path("results", run.dataset, run.method, str(run.seed)) for run in params.runs()}
+    listed = {paths.run_folder(run) for run in params.runs()}
     for dataset in params.all_datasets:
-        listed |= {Path("data", folder, dataset) for folder in ("raw", "prepared")}
-        listed |= {Path("data/reference", f"{dataset}.{suffix}") for suffix in ("npz", "json")}
-    for pattern in ("results/*/*/*", "data/raw/*", "data/prepared/*", "data/reference/*"):
+        listed |= {paths.raw(dataset), paths.prepared(dataset), *(paths.reference(dataset, suffix) for suffix in ("npz", "json"))}
+    for pattern in (f"{paths.RESULTS}/*/*/*", *(f"{folder}/*" for folder in (paths.RAW, paths.PREPARED, paths.REFERENCE))):
         for path in root.glob(pattern):
             if path.relative_to(root) not in listed and not path.name.startswith("."):
                 aside = root / UNLISTED / path.relative_to(root)
@@ -190,12 +116,6 @@ def write(params: Params, root: Path = Path()) -> None:
             write_text(path, text)
 
 
-def _folder_state(folder: Path) -> str:
-    """Of a user's own folder, by name, size and time: whoever adds or replaces a picture gets it fetched again."""
-    files = sorted((path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file())
-    return hashlib.sha256("".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in files).encode()).hexdigest()
-
-
 def _entry(code: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "settings": settings}
 
@@ -203,11 +123,6 @@ def _entry(code: str, settings: dict[str, Any]) -> dict[str, Any]:
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     values = {name: field.get_default() for name, field in model.model_fields.items() if not field.is_required()}
     return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
-
-
-def _module_name(path: Path) -> str:
-    parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 if __name__ == "__main__":

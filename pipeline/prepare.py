@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from cgm.config import Params
+from cgm.core.errors import UserError
 from cgm.data.prepare import prepare
-from cgm.errors import UserError
-from pipeline.stage import main
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from pipeline.stage_command import main
 
 
 def stage(params: Params, dataset: str, processes: str | None) -> None:
@@ -20,8 +21,8 @@ def stage(params: Params, dataset: str, processes: str | None) -> None:
         raise UserError(f"argument processes={processes}: expected a whole number from 1 on")
     prepare(
         params.all_datasets[dataset],
-        f"data/raw/{dataset}",
-        f"data/prepared/{dataset}",
+        paths.raw(dataset),
+        paths.prepared(dataset),
         name=dataset,
         paired=params.is_paired(dataset),
         processes=min(available, int(processes)) if processes else available,

@@ -5,28 +5,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-from cgm.baselines import reference_rows
-from cgm.config import Params
+from cgm.core.files import write_json
 from cgm.data.prepared import open_prepared
-from cgm.files import write_json
-from cgm.metrics.judges import load_judge
-from cgm.reference import build_reference
-from pipeline.stage import main
+from cgm.evaluation import competence
+from cgm.evaluation.baselines import reference_rows
+from cgm.evaluation.judges import load_judge
+from cgm.evaluation.reference import build_reference
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from pipeline.stage_command import main
 
 
 def run(params: Params, dataset: str) -> None:
     torch.set_num_threads(params.compute.threads)
-    prepared = open_prepared(Path("data/prepared") / dataset)
+    prepared = open_prepared(paths.prepared(dataset))
     judge = load_judge(params.evaluation.judge)
     reference = build_reference(prepared, params.evaluation, judge)
     rows = reference_rows(prepared, reference, params.evaluation, judge)
-    folder = Path("data/reference")
-    reference.save(folder / f"{dataset}.npz")
-    write_json(folder / f"{dataset}.json", {"dataset": dataset, "judge": {"name": judge.name, "sha256": judge.sha256}, "rows": rows})
+    reference.save(paths.reference(dataset, "npz"))
+    write_json(
+        paths.reference(dataset, "json"),
+        {
+            "dataset": dataset,
+            "judge": {"name": judge.name, "sha256": judge.sha256},
+            "rows": rows,
+            "validation": competence.untrained(prepared, reference, judge),
+        },
+    )
 
 
 if __name__ == "__main__":

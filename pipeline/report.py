@@ -1,4 +1,4 @@
-"""Stage ``report``: every run's files → ``reports/``.
+"""Stage ``report``: every run's files → ``reports/``, which git keeps, and ``build/report/``, the figures as files.
 
 ``python -m pipeline.report`` builds the whole report before it touches the old one. Runs that are missing or diverged are marked in it.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cgm.config import Params
-from cgm.files import remove, replacing
-from cgm.report.build import MANIFEST, build
-from pipeline.stage import main
+from cgm.core.files import remove, replacing
+from cgm.experiment.params import Params
+from cgm.report.build import MANIFEST, Report, build
+from pipeline.stage_command import main
 
-FOLDER = Path("reports")
+FOLDER, DRAWN = Path("reports"), Path("build/report")
+"""No engine looks at the second: git does not keep it, so it would look stale after every checkout of another revision."""
 
 
 def run(params: Params) -> None:
-    publish(build(params), FOLDER)
+    publish(build(params))
 
 
-def publish(files: dict[str, bytes], folder: Path) -> None:
+def publish(report: Report) -> None:
+    for files, folder in ((report.drawn, DRAWN), (report.cited, FOLDER)):
+        renew(files, folder)
+
+
+def renew(files: dict[str, bytes], folder: Path) -> None:
     """Replace the folder's contents file by file, the manifest last; what belongs to no report any more goes."""
     for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
         with replacing(folder / name) as temporary:

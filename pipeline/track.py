@@ -1,8 +1,9 @@
 """Stage ``track``: bring MLflow into line with the files of all finished runs → ``build/track.json``.
 
 The only writer to MLflow, so nothing races. It may be called at any time, also while trainings go on: a run counts once all of its files
-are there. A run whose files have not changed is left alone, one whose files have is replaced, and one that ``params.yaml`` no longer
-lists goes to MLflow's bin (``lifecycle_stage`` deleted). Each dataset × method has a parent run with the mean over its seeds.
+are there. A run whose files have not changed is left alone, one whose files have is replaced. One that ``params.yaml`` no longer lists is
+deleted in MLflow, which keeps it in its bin (``lifecycle_stage`` deleted). Each dataset × method has a parent run with the mean over its
+seeds.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, ViewType
 from mlflow.exceptions import MlflowException
 
-from cgm.config import Params, Run
-from cgm.errors import UserError
-from cgm.files import read_json, sha256, write_json
-from pipeline.stage import main
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, sha256, write_json
+from cgm.experiment import paths
+from cgm.experiment.params import Params, Run
+from pipeline.stage_command import main
 
-STAMP = Path("build/track.json")
+RECORD = Path("build/track.json")
 FILES = ("run.json", "history.csv", "metrics.json", "grid.png", "model.safetensors")
-FORMAT = 2
+FORMAT = 3
 """Of what is written to MLflow; a new one rewrites every run."""
-NAME, FINGERPRINT, PARENT = "cgm.name", "cgm.fingerprint", "mlflow.parentRunId"
+NAME, DIGEST, PARENT = "cgm.name", "cgm.fingerprint", "mlflow.parentRunId"
 BATCH = {"metrics": 1000, "params": 100}
 """MLflow's limits for one call of ``log_batch``."""
 
@@ -47,7 +49,8 @@ class Finished:
 
     run: Run
     folder: Path
-    fingerprint: str
+    digest: str
+    """Of its files."""
 
     @property
     def group(self) -> str:
@@ -55,21 +58,21 @@ class Finished:
 
 
 def track(params: Params, root: Path = Path()) -> None:
-    """Reconcile, then write the stamp: the fingerprint of each run that MLflow holds."""
+    """Reconcile, then write down the digest of each run that MLflow holds."""
     finished = list(finished_runs(params, root))
     try:
         reconcile(params, finished, root)
     except MlflowException as error:
         raise UserError(f"params.yaml: tracking.uri: MLflow refused: {' '.join(str(error).split())}") from None
-    write_json(root / STAMP, {str(item.run): item.fingerprint for item in finished})
+    write_json(root / RECORD, {str(item.run): item.digest for item in finished})
 
 
 def finished_runs(params: Params, root: Path = Path()) -> Iterator[Finished]:
     for run in params.runs():
-        folder = root / "results" / run.dataset / run.method / str(run.seed)
-        paths = [folder / name for name in FILES]
-        if all(path.exists() for path in paths):
-            text = json.dumps([FORMAT, params.profile, [sha256(path) for path in paths]])
+        folder = root / paths.run_folder(run)
+        files = [folder / name for name in FILES]
+        if all(file.exists() for file in files):
+            text = json.dumps([FORMAT, params.experiment, [sha256(file) for file in files]])
             yield Finished(run, folder, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -84,21 +87,21 @@ def reconcile(params: Params, finished: Sequence[Finished], root: Path = Path())
 
     kept: set[str] = set()
     for name, items in groups.items():
-        fingerprint = hashlib.sha256("".join(item.fingerprint for item in items).encode()).hexdigest()
+        digest = hashlib.sha256("".join(item.digest for item in items).encode()).hexdigest()
         parent = held.get(name, ("", ""))
-        if parent[1] != fingerprint:
-            parent = (_log_group(client, experiment, params, name, items), fingerprint)
+        if parent[1] != digest:
+            parent = (_log_group(client, experiment, params, name, items), digest)
         kept.add(parent[0])
         for item in items:
             run_id, known = held.get(str(item.run), ("", ""))
-            if known != item.fingerprint:
+            if known != item.digest:
                 run_id = _log_run(client, experiment, params, item)
             if client.get_run(run_id).data.tags.get(PARENT) != parent[0]:
                 client.set_tag(run_id, PARENT, parent[0])
             kept.add(run_id)
-        if held.get(name, ("", ""))[1] != fingerprint:
+        if held.get(name, ("", ""))[1] != digest:
             # Last, so that an interrupted call is seen and made good by the next one.
-            client.set_tag(parent[0], FINGERPRINT, fingerprint)
+            client.set_tag(parent[0], DIGEST, digest)
     for run_id in _all_runs(client, experiment).keys() - kept:
         client.delete_run(run_id)
 
@@ -134,18 +137,18 @@ def _all_runs(client: MlflowClient, experiment: str) -> dict[str, Mapping[str, s
 
 
 def _held(client: MlflowClient, experiment: str) -> dict[str, tuple[str, str]]:
-    """Complete runs in MLflow by name: id and fingerprint."""
-    return {tags[NAME]: (run_id, tags[FINGERPRINT]) for run_id, tags in _all_runs(client, experiment).items() if FINGERPRINT in tags}
+    """Complete runs in MLflow by name: id and digest."""
+    return {tags[NAME]: (run_id, tags[DIGEST]) for run_id, tags in _all_runs(client, experiment).items() if DIGEST in tags}
 
 
 def _log_run(client: MlflowClient, experiment: str, params: Params, item: Finished) -> str:
-    """One run with parameters, curves by images seen, final metrics and artifacts. The fingerprint comes last: it says 'complete'."""
+    """One run with parameters, curves by images seen, final metrics and artifacts. The digest comes last: it says 'complete'."""
     record, result = read_json(item.folder / "run.json"), read_json(item.folder / "metrics.json")
     tags = {
         "dataset": item.run.dataset,
         "method": item.run.method,
         "seed": str(item.run.seed),
-        "profile": params.profile,
+        "experiment": params.experiment,
         **{key: str(record[key]) for key in ("status", "supervision", "device", "precision", "data_sha256", "code_sha256")},
         **({"mlflow.note.content": f"Diverged: {record['reason']}"} if record["status"] != "ok" else {}),
     }
@@ -166,7 +169,7 @@ def _log_run(client: MlflowClient, experiment: str, params: Params, item: Finish
         client.log_batch(run_id, metrics=metrics[start : start + BATCH["metrics"]])
     for name in ("run.json", "metrics.json", "grid.png", "model.safetensors"):
         client.log_artifact(run_id, str(item.folder / name))
-    client.set_tag(run_id, FINGERPRINT, item.fingerprint)
+    client.set_tag(run_id, DIGEST, item.digest)
     client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end_time=now)
     return run_id
 
@@ -176,7 +179,7 @@ def _log_group(client: MlflowClient, experiment: str, params: Params, name: str,
     results = [read_json(item.folder / "metrics.json") for item in items]
     ended_well = [result["metrics"] for result in results if result["status"] == "ok"]
     dataset, method = name.split("/")
-    run_id = _create(client, experiment, name, {"dataset": dataset, "method": method, "profile": params.profile})
+    run_id = _create(client, experiment, name, {"dataset": dataset, "method": method, "experiment": params.experiment})
     now = int(time.time() * 1000)
     summary = {"seeds": float(len(items)), "seeds_ok": float(len(ended_well))}
     for metric in sorted({key for metrics in ended_well for key in metrics}):

@@ -10,19 +10,23 @@ import hashlib
 import io
 import json
 import platform
-from pathlib import Path
 
 import numpy as np
 import safetensors.torch
 import torch
 
 import cgm
-from cgm import training
-from cgm.compute import World, peak_memory, pick_device, pick_precision
-from cgm.config import Params, Run
+from cgm.core.files import replacing, write_json, write_text
 from cgm.data.prepared import open_prepared
-from cgm.files import replacing, sha256, write_json, write_text
-from pipeline.stage import main
+from cgm.experiment import paths
+from cgm.experiment.params import Params, Run
+from cgm.methods import models
+from cgm.training.checkpoint import Checkpoint
+from cgm.training.device import peak_memory, pick_device, pick_precision
+from cgm.training.parallel import World
+from cgm.training.trainer import Trainer
+from pipeline.code import Code, training_code
+from pipeline.stage_command import main
 
 
 def resolved(params: Params, run: Run) -> dict[str, object]:
@@ -34,11 +38,6 @@ def resolved(params: Params, run: Run) -> dict[str, object]:
         "dataset": params.all_datasets[run.dataset].model_dump(),
         "method": params.method(run.dataset, run.method).model_dump(),
     }
-
-
-def code_sha256() -> str:
-    """Of every module of the library."""
-    return sha256(*sorted(path for path in Path("cgm").rglob("*.py") if "report" not in path.parts))
 
 
 def as_csv(history: list[dict[str, float]]) -> str:
@@ -55,8 +54,8 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
     run = Run(dataset=dataset, method=method, seed=seed)
     device = pick_device(params.compute)
     world = World.join(device)
-    prepared = open_prepared(Path("data/prepared") / dataset)
-    settings, code = resolved(params, run), code_sha256()
+    prepared = open_prepared(paths.prepared(dataset))
+    settings, code = resolved(params, run), training_code(params, run, Code())
     precision = pick_precision(params.compute, device)
     identity = json.dumps(
         [
@@ -65,17 +64,17 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
         ],
         sort_keys=True,
     )  # fmt: skip
-    checkpoint = Path("build/checkpoints") / dataset / method / str(seed) / "state.pt"
-    trainer = training.Trainer(params, run, prepared, hashlib.sha256(identity.encode()).hexdigest(), checkpoint, device, world)
+    checkpoint = Checkpoint(paths.checkpoint(run), hashlib.sha256(identity.encode()).hexdigest())
+    trainer = Trainer(params, run, prepared, checkpoint, device, world)
     outcome = trainer.train()
     world.leave()
     if not world.leads:
         return
 
-    folder = Path("results") / dataset / method / str(seed)
+    folder = paths.run_folder(run)
     made = trainer.method
     with replacing(folder / "model.safetensors") as temporary:
-        safetensors.torch.save_file(training.weights(made), temporary)
+        safetensors.torch.save_file(models.weights(made), temporary)
     write_text(folder / "history.csv", as_csv(outcome.history))
     write_json(
         folder / "run.json",
@@ -103,7 +102,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             "seconds": round(outcome.seconds, 3),
             "images_per_second": round(outcome.images / max(outcome.seconds, 1e-9), 3),
             "peak_memory_bytes": peak_memory(device),
-            "parameters": training.parameters(made),
+            "parameters": models.parameters(made),
             "receptive_field": made.receptive_field,
             "steps": outcome.steps,
             "kimg": outcome.images / 1000,
@@ -113,7 +112,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             "loss_network": made.loss_network,
         },
     )
-    checkpoint.unlink(missing_ok=True)
+    checkpoint.path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from cgm import weights
-from cgm.config import Dataset
+from cgm.core.files import sha256
 from cgm.data.prepare import prepare
 from cgm.data.prepared import Prepared, open_prepared
-from cgm.data.sources import fetch
-from cgm.files import sha256
+from cgm.data.sources import SOURCES
+from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.record import Published
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
@@ -24,21 +25,29 @@ torch.set_num_threads(1)
 def small(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Twelve pairs of openmoji a split, 32 px."""
     folder = tmp_path_factory.mktemp("small")
-    settings = Dataset(source="openmoji", image_size=32, kimg=1.0, limit=12)
-    fetch(settings, folder / "raw", paired=True, archives=ROOT / "data" / "embedded")
+    source = SOURCES["openmoji"]
+    settings = source.Settings(source="openmoji", image_size=32, kimg=1.0, limit=12)
+    source.fetch(settings, folder / "raw", paired=True, root=ROOT)
     prepare(settings, folder / "raw", folder / "prepared", name="small", paired=True)
     return open_prepared(folder / "prepared")
 
 
+def publish(patch: pytest.MonkeyPatch, name: str, **facts: Any) -> Published:
+    """For this test, other facts of a network's published weights than its record has."""
+    changed = replace(weights.entry(name), **facts)
+    patch.setitem(vars(FIXED[name]), "weights", changed)
+    return changed
+
+
 @pytest.fixture(scope="session", autouse=True)
-def published() -> Iterator[dict[str, weights.Published]]:
+def published() -> Iterator[dict[str, Published]]:
     """No request leaves this machine: each published file is said to lie at a port of it where nobody answers. Yields the true entries."""
-    entries = dict(weights.PUBLISHED)
+    entries = {name: weights.entry(name) for name in weights.published()}
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(weights.ENVIRONMENT, raising=False)
         patch.setenv("NO_PROXY", "127.0.0.1")
         for name, entry in entries.items():
-            patch.setitem(weights.PUBLISHED, name, replace(entry, url=f"http://127.0.0.1:9/{entry.file}"))
+            publish(patch, name, url=f"http://127.0.0.1:9/{entry.file}")
         yield entries
 
 
@@ -54,7 +63,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         path = weights.locate(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(dict(state), path)
-        monkeypatch.setitem(weights.PUBLISHED, name, replace(weights.PUBLISHED[name], sha256=sha256(path)))
+        publish(monkeypatch, name, sha256=sha256(path))
         return path
 
     return put

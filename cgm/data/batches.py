@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from cgm import seeds
-from cgm.images import WHITE, to_float
+from cgm.core import seeds
+from cgm.data.images import WHITE, to_float
 
 RESIDENT_SHARE = 0.4
 """Of a GPU's free memory: the most that one side of a dataset may take to lie there as a whole."""

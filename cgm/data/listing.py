@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from cgm.errors import UserError
+from cgm.core.errors import UserError
 
 SPLITS = ("train", "val", "test")
 SIDES = ("A", "B")
@@ -47,11 +47,16 @@ def read_listing(folder: Path) -> list[Picture]:
     path = folder / NAME
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [Picture(base=row.pop("base") == "1", **row) for row in csv.DictReader(file)]
+            rows = list(csv.DictReader(file))
+        pictures = [Picture(base=row.pop("base") == "1", **row) for row in rows]
+        whole = not any(None in row.values() for row in rows)  # a row that ends early has None for what it lacks
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run python -m pipeline.fetch dataset={folder.name} first") from None
     except (KeyError, TypeError, UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path}: not a listing; run python -m pipeline.fetch dataset={folder.name} again") from None
+        whole = False
+    if not whole:
+        raise UserError(f"{path}: not a listing; run python -m pipeline.fetch dataset={folder.name} again")
+    return pictures
 
 
 def hash_order(ids: Iterable[str]) -> list[str]:

@@ -13,12 +13,12 @@ import PIL
 import resvg_py
 from tqdm import tqdm
 
-from cgm.config import Dataset
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, replacing, sha256, write_json
 from cgm.data.leakage import check_leakage
 from cgm.data.listing import SIDES, SPLITS, Picture, hash_order, read_listing
 from cgm.data.raster import rasterise_all
-from cgm.errors import UserError
-from cgm.files import read_json, replacing, sha256, write_json
+from cgm.data.sources.source import Dataset
 
 SHEET_COLUMNS = 12
 Pictures = dict[tuple[str, str], list[Picture]]
@@ -26,7 +26,7 @@ Arrays = dict[tuple[str, str], np.memmap]
 
 
 def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, paired: bool, processes: int = 1) -> dict[str, Any]:
-    """Rasterise what :func:`cgm.data.sources.fetch` left in ``raw`` into the folder ``out``: all of it, or nothing.
+    """Rasterise what :meth:`cgm.data.sources.source.Source.fetch` left in ``raw`` into the folder ``out``: all of it, or nothing.
 
     ``name`` is the dataset's name in ``params.yaml``, ``paired`` how it is read. Images are uint8 N×S×S×3, sorted by id. The same raw
     folder and settings give the same bytes, whatever the number of ``processes``. Returns the card.
@@ -34,7 +34,7 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
     """
     raw = Path(raw)
     source = _read_source(raw, settings, name, paired)
-    pictures = select(read_listing(raw), settings, name)
+    pictures = select(read_listing(raw), settings)
     with replacing(out) as temporary:
         arrays = _rasterise(pictures, temporary, Path() if source["path"] else raw, settings.image_size, name, processes)
         aligned = [split for split in SPLITS if paired or (source["hidden_pairs"] and split != "train")]
@@ -64,14 +64,12 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
     return card
 
 
-def select(listing: Iterable[Picture], settings: Dataset, name: str) -> Pictures:
+def select(listing: Iterable[Picture], settings: Dataset) -> Pictures:
     """The pictures of the variant and within the limit, by split and side, sorted by id.
 
     ``limit`` keeps the ids whose SHA-256 are smallest, so that a larger limit only adds.
     """
     listing = list(listing)
-    if settings.variant == "all" and all(picture.base for picture in listing):
-        raise UserError(f"params.yaml: {name}.variant: found 'all', but source {settings.source!r} has the base pictures only; use 'base'")
     chosen: Pictures = {}
     for split in SPLITS:
         for side in SIDES:
@@ -86,7 +84,7 @@ def _read_source(raw: Path, settings: Dataset, name: str, paired: bool) -> dict[
     if not path.is_file():
         raise UserError(f"{path}: not found; {again} first")
     source: dict[str, Any] = read_json(path)
-    for key, expected in (("source", settings.source), ("path", settings.path), ("paired", paired)):
+    for key, expected in (("source", settings.source), ("path", getattr(settings, "path", None)), ("paired", paired)):
         if source[key] != expected:
             raise UserError(f"{path}: found {key} {source[key]!r}, expected {expected!r} as in params.yaml; {again} again")
     return source
@@ -131,7 +129,7 @@ def _write_index(path: Path, pictures: Pictures, aligned: list[str]) -> None:
 
 def _sheet(path: Path, pictures: Pictures, arrays: Arrays) -> None:
     """For each split a row of A above a row of B, chosen by the hash of the id; where the split is aligned, pairs stand in columns."""
-    from cgm.images import WHITE, contact_sheet  # torch: the worker processes, which import this module, must not wait for it
+    from cgm.data.images import WHITE, contact_sheet  # here: it imports torch, which the worker processes would import too
 
     rows = []
     for split in SPLITS:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from cgm.core.errors import UserError
+from cgm.core.files import read_json
 from cgm.data.listing import SIDES, SPLITS
-from cgm.errors import UserError
-from cgm.files import read_json
 
 
 class Prepared:

@@ -13,11 +13,9 @@ import numpy as np
 import resvg_py
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cgm.errors import UserError
+from cgm.core.errors import UserError
 
 WHITE = (255, 255, 255, 255)
-DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-"""Pillow's modes of more than 8 bits a channel, which RGB would clip; sources refuse them."""
 CHUNK = 64
 """Images a worker process takes at once."""
 Job = tuple[Path, str]

@@ -1,26 +1,20 @@
-"""The methods, one file each, and their registry."""
+"""The methods: one file each, which states its losses in its paper's notation."""
 
-from cgm.methods.base import Method
-from cgm.methods.cgan import CGAN
-from cgm.methods.cyclegan import CycleGAN
-from cgm.methods.gan import GAN
-from cgm.methods.gan_l1 import GANL1
-from cgm.methods.mae import MAE
-from cgm.methods.mse import MSE
-from cgm.methods.perceptual import Perceptual
-from cgm.methods.perceptual_style import PerceptualStyle
-from cgm.methods.pix2pix import Pix2Pix
-from cgm.methods.unpaired_gan import UnpairedGAN
+from cgm.core.registry import Registry
+from cgm.methods.method import Method
 
-METHODS: dict[str, type[Method]] = {
-    "mae": MAE,
-    "mse": MSE,
-    "gan": GAN,
-    "cgan": CGAN,
-    "gan_l1": GANL1,
-    "pix2pix": Pix2Pix,
-    "unpaired_gan": UnpairedGAN,
-    "cyclegan": CycleGAN,
-    "perceptual": Perceptual,
-    "perceptual_style": PerceptualStyle,
-}
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    {
+        "mae": "cgm.methods.mae:MAE",
+        "mse": "cgm.methods.mse:MSE",
+        "gan": "cgm.methods.gan:GAN",
+        "cgan": "cgm.methods.cgan:CGAN",
+        "gan_l1": "cgm.methods.gan_l1:GANL1",
+        "pix2pix": "cgm.methods.pix2pix:Pix2Pix",
+        "unpaired_gan": "cgm.methods.unpaired_gan:UnpairedGAN",
+        "cyclegan": "cgm.methods.cyclegan:CycleGAN",
+        "perceptual": "cgm.methods.perceptual:Perceptual",
+        "perceptual_style": "cgm.methods.perceptual_style:PerceptualStyle",
+    },
+)

@@ -4,33 +4,44 @@
 
 x condition, y target, z the dropout of the U-Net's decoder; D a PatchGAN that sees x and y concatenated.
 Source: Isola et al. 2017, eq. 1, 3 and 4, section 3.3 (D's loss is halved; G minimises −log D).
-
-Differences from the paper: see ``CGAN.differences``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
-from torch import nn
+from cgm.core.lazy import torch
+from cgm.core.registry import About, Entry, Part
+from cgm.methods import losses
+from cgm.methods.losses import ADVERSARIAL
+from cgm.methods.method import Method, TranslatorSettings, Update, frozen
+from cgm.methods.paper import PIX2PIX
 
-from cgm import config, losses
-from cgm.data.batches import Batch
-from cgm.methods.base import Method, Update, frozen
-from cgm.networks.patchgan import PatchGAN
+if TYPE_CHECKING:
+    from cgm.data.batches import Batch
+    from cgm.networks.builder import Builder
+
+DIFFERENCES = (
+    "Instance normalisation in G (by default), which is what batch normalisation computes at the paper's batch size of 1.",
+    "Translation never depends on the other images of a batch; dropout stays on, as in the paper.",
+)
 
 
 class CGAN(Method):
     """ŷ = G(x, z); the discriminator judges (x, ŷ)."""
 
-    title = "cGAN (no L1)"
-    citation = "Isola et al. 2017, eq. 1"
-    equation = "−E log D(x, G(x, z))"
-    differences: ClassVar[tuple[str, ...]] = (
-        "Instance normalisation in G and D (by default), which is what batch normalisation computes at the paper's batch size of 1.",
-        "Translation never depends on the other images of a batch; dropout stays on, as in the paper.",
+    about = About(
+        title="cGAN (no L1)",
+        citation="Isola et al. 2017, eq. 1",
+        objective=(Part(text="D(x, G(x, z))", adversarial=True),),
+        differences=DIFFERENCES,
+        paper=PIX2PIX,
     )
+
+    class Settings(TranslatorSettings):
+        adversarial: Annotated[str, Entry(ADVERSARIAL)] = "vanilla"
+
+    cost = 1.6
     stochastic = True
     sees_condition: ClassVar[bool] = True
     """Whether D's input holds x beside y."""
@@ -38,26 +49,27 @@ class CGAN(Method):
     @property
     def l1_weight(self) -> float:
         """λ; without the L1 term, 0."""
-        return getattr(self.settings, "l1_weight", 0.0)
+        return 0.0
 
-    def build(self, networks: config.Networks) -> None:
-        D = PatchGAN(6 if self.sees_condition else 3, networks.patchgan.width, networks.patchgan.layers, networks.patchgan.norm)
-        self.players["G"] = nn.ModuleDict({"G": self._generator(networks)})
-        self.players["D"] = nn.ModuleDict({"D": D})
+    def build(self, networks: Builder) -> None:
+        D = networks.patchgan(6 if self.sees_condition else 3)
+        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.player("G", G=networks.generator(self.settings.generator))
+        self.player("D", D=D)
         self.receptive_field = D.receptive_field
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         x, y = batch.x, batch.y
-        D = self.players["D"]["D"]
+        D, adversarial = self.players["D"]["D"], self.adversarial
         y_hat = self.generator(x, batch.noise)
         real, fake = D(self._seen(x, y)), D(self._seen(x, y_hat.detach()))
-        update("D", {"real": 0.5 * losses.vanilla(real, True), "fake": 0.5 * losses.vanilla(fake, False)})
+        update("D", {"real": 0.5 * adversarial.real(real), "fake": 0.5 * adversarial.fake(fake)})
         with frozen(D):
-            terms = {"adversarial": losses.vanilla(D(self._seen(x, y_hat)), True)}
+            terms = {"adversarial": adversarial.generator(D(self._seen(x, y_hat)))}
             if self.l1_weight:
                 terms["l1"] = self.l1_weight * losses.mae(y_hat, y)
             update("G", terms)
-        return {"accuracy/D": losses.accuracy(real, fake, losses.VANILLA_BOUNDARY)}
+        return {"accuracy/D": adversarial.accuracy(real, fake)}
 
     def _seen(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """What D looks at."""

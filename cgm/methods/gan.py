@@ -4,33 +4,43 @@
 
 y target, z ~ N(0, I) noise; G and D are DCGAN's. No condition: the reference for what a GAN makes of the targets alone.
 Source: Goodfellow et al. 2014, eq. 1 (G's non-saturating loss: section 3); networks: Radford et al. 2016.
-
-Differences from the paper: see ``GAN.differences``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import nn
+from cgm.core.lazy import torch
+from cgm.core.registry import About, Entry, Part
+from cgm.methods.losses import ADVERSARIAL
+from cgm.methods.method import Method, MethodSettings, Supervision, Update, frozen
+from cgm.methods.paper import DCGAN
 
-from cgm import config, losses
-from cgm.data.batches import Batch
-from cgm.methods.base import Method, Supervision, Update, frozen
-from cgm.networks.dcgan import Discriminator, Generator
+if TYPE_CHECKING:
+    from cgm.data.batches import Batch
+    from cgm.networks.builder import Builder
 
 
 class GAN(Method):
     """ŷ = G(z)."""
 
-    title = "GAN (unconditional)"
-    citation = "Goodfellow et al. 2014, eq. 1; Radford et al. 2016"
-    equation = "−E log D(G(z))"
-    differences: ClassVar[tuple[str, ...]] = (
-        "DCGAN's z is uniform on [−1, 1]; here it is standard normal.",
-        "The discriminator is not batch-normalised: over small batches the statistics alone tell real from fake.",
+    about = About(
+        title="GAN (unconditional)",
+        citation="Goodfellow et al. 2014, eq. 1; Radford et al. 2016",
+        objective=(Part(text="D(G(z))", adversarial=True),),
+        differences=(
+            "DCGAN's z is uniform on [−1, 1]; here it is standard normal.",
+            "The discriminator is not batch-normalised: over small batches the statistics alone tell real from fake.",
+        ),
+        paper=DCGAN,
     )
+
+    class Settings(MethodSettings):
+        generator: Literal["dcgan"] = "dcgan"
+        adversarial: Annotated[str, Entry(ADVERSARIAL)] = "vanilla"
+
+    needs_pairs = False
+    cost = 0.6
     conditional = False
     stochastic = True
 
@@ -38,19 +48,21 @@ class GAN(Method):
     def supervision(self) -> Supervision:
         return "target only"
 
-    def build(self, networks: config.Networks) -> None:
-        self.latent = networks.dcgan.latent
-        self.players["G"] = nn.ModuleDict({"G": Generator(self.image_size, networks.dcgan.width, self.latent)})
-        self.players["D"] = nn.ModuleDict({"D": Discriminator(self.image_size, networks.dcgan.width)})
+    def build(self, networks: Builder) -> None:
+        G, D = networks.dcgan()
+        self.latent = G.latent
+        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.player("G", G=G)
+        self.player("D", D=D)
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        D = self.players["D"]["D"]
+        D, adversarial = self.players["D"]["D"], self.adversarial
         y_hat = self.generator(self._z(batch.y, batch.noise))
         real, fake = D(batch.y), D(y_hat.detach())
-        update("D", {"real": losses.vanilla(real, True), "fake": losses.vanilla(fake, False)})
+        update("D", {"real": adversarial.real(real), "fake": adversarial.fake(fake)})
         with frozen(D):
-            update("G", {"adversarial": losses.vanilla(D(y_hat), True)})
-        return {"accuracy/D": losses.accuracy(real, fake, losses.VANILLA_BOUNDARY)}
+            update("G", {"adversarial": adversarial.generator(D(y_hat))})
+        return {"accuracy/D": adversarial.accuracy(real, fake)}
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         return self.generator(self._z(x, noise))

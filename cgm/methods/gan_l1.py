@@ -3,19 +3,27 @@
     G* = arg min_G max_D  L_GAN(G, D) + λ L_L1(G),   λ = 100
 
 Source: Isola et al. 2017, eq. 2 and table 1 (“L1+GAN”). The step is :class:`~cgm.methods.cgan.CGAN`'s with D(y) in place of D(x, y).
-
-Differences from the paper: as cGAN's.
 """
 
 from __future__ import annotations
 
-from cgm.methods.cgan import CGAN
+from cgm.core.registry import About, Part
+from cgm.methods.cgan import DIFFERENCES
+from cgm.methods.paper import PIX2PIX
+from cgm.methods.pix2pix import Pix2Pix
 
 
-class GANL1(CGAN):
+class GANL1(Pix2Pix):
     """ŷ = G(x, z); the discriminator judges ŷ alone."""
 
-    title = "GAN + L1"
-    citation = "Isola et al. 2017, eq. 2"
-    equation = "−E log D(G(x, z)) + λ E‖y − G(x, z)‖₁"
+    about = About(
+        title="GAN + L1",
+        citation="Isola et al. 2017, eq. 2",
+        objective=(
+            Part(text="D(G(x, z))", adversarial=True),
+            Part(text="E‖y − G(x, z)‖₁", weight="l1_weight", symbol="λ"),
+        ),
+        differences=DIFFERENCES,
+        paper={**PIX2PIX, "l1_weight": 100.0},
+    )
     sees_condition = False

@@ -3,35 +3,41 @@
     G* = arg min_G E‖y − G(x)‖₁
 
 x condition, y target, G the U-Net. The minimiser is the conditional median. Source: Isola et al. 2017, eq. 3 and table 1 (“L1”).
-
-Differences from the paper: see ``MAE.differences``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import nn
+from cgm.core.registry import About, Part
+from cgm.methods import losses
+from cgm.methods.method import Method, TranslatorSettings, Update
+from cgm.methods.paper import PIX2PIX
 
-from cgm import config, losses
-from cgm.data.batches import Batch
-from cgm.methods.base import Method, Update
+if TYPE_CHECKING:
+    import torch
+
+    from cgm.data.batches import Batch
+    from cgm.networks.builder import Builder
+
+POINT_ESTIMATE = "Dropout regularises in training and is off in translation: the output is a point estimate, as it is for any regression."
 
 
 class MAE(Method):
     """ŷ = G(x), fitted to y pixel by pixel."""
 
-    title = "MAE regression"
-    citation = "Isola et al. 2017, eq. 3"
-    equation = "E‖y − G(x)‖₁"
-    differences: ClassVar[tuple[str, ...]] = (
-        "Dropout regularises in training and is off in translation: the output is a point estimate, as it is for any regression.",
+    about = About(
+        title="MAE regression",
+        citation="Isola et al. 2017, eq. 3",
+        objective=(Part(text="E‖y − G(x)‖₁"),),
+        differences=(POINT_ESTIMATE,),
+        paper=PIX2PIX,
     )
+    Settings = TranslatorSettings
     loss: ClassVar = staticmethod(losses.mae)
 
-    def build(self, networks: config.Networks) -> None:
-        self.players["G"] = nn.ModuleDict({"G": self._generator(networks)})
+    def build(self, networks: Builder) -> None:
+        self.player("G", G=networks.generator(self.settings.generator))
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         y_hat = self.generator(batch.x, batch.noise)

@@ -4,44 +4,61 @@
 
 x condition, y target, φ a fixed ImageNet classifier (the loss network), j its content layers.
 Source: Johnson et al. 2016, eq. 2 and 5, section 4.2 (the paper's paired task is super-resolution, ours image translation).
-
-Differences from the paper: see ``Perceptual.differences``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import nn
+from cgm.core.lazy import torch
+from cgm.core.registry import About, Entry, Part
+from cgm.core.settings import NonNegative
+from cgm.methods import losses
+from cgm.methods.method import Method, TranslatorSettings, Update
+from cgm.methods.paper import JOHNSON
+from cgm.networks.fixed import FIXED
 
-from cgm import config, losses
-from cgm.data.batches import Batch
-from cgm.methods.base import Method, Update
-from cgm.networks.fixed import FixedNetwork, load_fixed
+if TYPE_CHECKING:
+    from cgm.data.batches import Batch
+    from cgm.networks.builder import Builder
 
 CHUNK = 32
 """Images that go through the loss network at once before training."""
+PIXEL = Part(text="E‖y − G(x)‖₁", weight="pixel_weight", symbol="λ_p")
+TV = Part(text="TV(G(x))", weight="tv_weight", symbol="λ_TV")
+DIFFERENCES = (
+    "The generator is the family's, not the paper's residual network.",
+    "Each layer's term is divided by its mean over training targets, so that the weights mean the same for every loss network.",
+    "An L1 term on the pixels, where λ_p > 0, settles the colours of flat areas, which early features hardly see; the paper has none.",
+    "Total variation, where λ_TV = 0, is left out: outputs that are compared with targets need no smoothing.",
+)
 
 
 class Perceptual(Method):
     """ŷ = G(x), fitted to y in the features of a fixed network."""
 
-    title = "perceptual loss"
-    citation = "Johnson et al. 2016, eq. 2"
-    equation = "λ_c ‖φ(y) − φ(G(x))‖₂² / CHW + λ_TV TV(G(x))"
-    differences: ClassVar[tuple[str, ...]] = (
-        "The generator is the family's, not the paper's residual network; the optimiser and its learning rate are those of all methods.",
-        "Each layer's term is divided by its mean over training targets, so that the weights mean the same for every loss network.",
-        "An L1 term on the pixels (λ_p, 0 in the paper) settles the colours of flat areas, which early features hardly see.",
-        "The loss network is a parameter: EfficientNet-Lite1 by default, VGG-16 as in the paper where its weights are at hand.",
+    about = About(
+        title="perceptual loss",
+        citation="Johnson et al. 2016, eq. 2",
+        objective=(Part(text="‖φ(y) − φ(G(x))‖₂² / CHW", weight="content_weight", symbol="λ_c"), PIXEL, TV),
+        differences=DIFFERENCES,
+        paper=JOHNSON,
     )
 
-    def build(self, networks: config.Networks) -> None:
-        self.players["G"] = nn.ModuleDict({"G": self._generator(networks)})
+    class Settings(TranslatorSettings):
+        loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "efficientnet-lite1"
+        content_weight: NonNegative = 1.0
+        pixel_weight: NonNegative = 0.0
+        tv_weight: NonNegative = 0.0
+        """Of a sum over pixels: 1e-6 to 1e-4 in the paper. Here it only blurs, and is off."""
+
+    cost = 1.2
+
+    def build(self, networks: Builder) -> None:
+        self.player("G", G=networks.generator(self.settings.generator))
 
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
-        self.phi: FixedNetwork = load_fixed(self.settings.loss_network, device)
+        self.phi = FIXED[self.settings.loss_network].guide(device)
         self.loss_network = {"name": self.phi.name, "sha256": self.phi.sha256}
         maps = self._maps(targets, self.phi.content_layers)
         self.content_scale = {layer: float(maps[layer].square().mean()) for layer in self.phi.content_layers}
@@ -62,8 +79,8 @@ class Perceptual(Method):
             terms["tv"] = settings.tv_weight * losses.total_variation(y_hat)
         return terms
 
-    @torch.no_grad()
     def _maps(self, images: torch.Tensor, layers: tuple[str, ...]) -> dict[str, torch.Tensor]:
         """φ of images that need no gradient, in chunks that bound the memory."""
-        chunks = [self.phi.taps(chunk, layers) for chunk in images.split(CHUNK)]
-        return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}
+        with torch.no_grad():
+            chunks = [self.phi.taps(chunk, layers) for chunk in images.split(CHUNK)]
+            return {layer: torch.cat([chunk[layer] for chunk in chunks]) for layer in layers}

@@ -1,36 +1,54 @@
 """Perceptual loss with style: feature reconstruction and Gram matrices.
 
-    G* = arg min_G  λ_c Σ_j ‖φ_j(G(x)) − φ_j(c)‖₂² / (C_j H_j W_j) + λ_s Σ_k ‖Gram_k(G(x)) − Gram_k(s)‖²_F + λ_TV TV(G(x))
+    G* = arg min_G  λ_c Σ_j ‖φ_j(G(x)) − φ_j(c)‖₂² / (C_j H_j W_j) + λ_s Σ_k ‖Gram_k(G(x)) − Gram_k(s)‖²_F + λ_p ‖c − G(x)‖₁ + λ_TV TV(G(x))
 
 On aligned pairs the content c and the style s are both y. Without pairs c is x and Gram(s) is the mean over training images of domain
 B: the style of a domain in place of the paper's one style image.
 Source: Johnson et al. 2016, eq. 2–5, section 4.1.
-
-Differences from the paper: see ``PerceptualStyle.differences``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
+from cgm.core.registry import About, Part
+from cgm.core.settings import NonNegative
+from cgm.methods import losses
+from cgm.methods.method import Supervision, Update
+from cgm.methods.paper import JOHNSON
+from cgm.methods.perceptual import DIFFERENCES, TV, Perceptual
 
-from cgm import losses
-from cgm.data.batches import Batch
-from cgm.methods.base import Supervision, Update
-from cgm.methods.perceptual import Perceptual
+if TYPE_CHECKING:
+    import torch
+
+    from cgm.data.batches import Batch
 
 
 class PerceptualStyle(Perceptual):
     """ŷ = G(x): content from y (or x), style from y (or from all of domain B)."""
 
-    title = "perceptual loss + style"
-    citation = "Johnson et al. 2016, eq. 5"
-    equation = "λ_c ‖φ(c) − φ(G(x))‖₂² / CHW + λ_s ‖Gram(s) − Gram(G(x))‖²_F + λ_TV TV(G(x))"
-    differences: ClassVar[tuple[str, ...]] = (
-        *Perceptual.differences,
-        "The style target is each pair's y, or without pairs the mean Gram matrix of domain B; the paper takes one style image.",
+    about = About(
+        title="perceptual loss + style",
+        citation="Johnson et al. 2016, eq. 5",
+        objective=(
+            Part(text="‖φ(c) − φ(G(x))‖₂² / CHW", weight="content_weight", symbol="λ_c"),
+            Part(text="‖Gram(s) − Gram(G(x))‖²_F", weight="style_weight", symbol="λ_s"),
+            Part(text="E‖c − G(x)‖₁", weight="pixel_weight", symbol="λ_p"),
+            TV,
+        ),
+        differences=(
+            *DIFFERENCES,
+            "The style target s is each pair's y, or without pairs the mean Gram matrix of domain B; the paper takes one style image. The "
+            "content c is y, or without pairs x.",
+        ),
+        paper={**JOHNSON, "style_weight": 5.0},
     )
+
+    class Settings(Perceptual.Settings):
+        style_weight: NonNegative = 5.0
+
+    needs_pairs = False
+    cost = 1.4
 
     @property
     def supervision(self) -> Supervision:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
+from cgm.core.lazy import np, torch
 
 
 class ImagePool:

@@ -40,6 +40,19 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         return torch.addcmul(bias, normalised, weight)
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that translates with the image's own statistics, as Pix2Pix does (Isola et al. 2017, section 3.4).
+
+    In training over the batch, in evaluation mode over each image alone: no running averages, and no output that depends on its neighbours.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, track_running_stats=False)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return super().forward(h) if self.training else F.instance_norm(h, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
 class ReflectionPad(nn.Module):
     """Reflection padding; on CUDA out of slices, for ``nn.ReflectionPad2d`` has no deterministic gradient there."""
 

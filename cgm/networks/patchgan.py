@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cgm.networks.layers import InstanceNorm2d, side_by_side
+from cgm.networks.layers import BatchNorm2d, InstanceNorm2d, side_by_side
 
 
 def receptive_field(layers: int) -> int:
@@ -27,11 +27,12 @@ class PatchGAN(nn.Module):
     """Classifies each patch as real or fake: N×channels×S×S → N×1×S'×S' logits (no sigmoid).
 
     ``layers`` strided convolutions of ``width`` × 1, 2, 4, 8, 8, … channels, one of stride 1, one to a single channel; with ``layers=0``
-    three 1×1 convolutions (PixelGAN). ``norm``, except in the first layer: ``instance``, which batch normalisation is at the papers' batch
-    size of 1; ``none`` lets D see absolute colours. The input of a conditional discriminator is x and y concatenated (``channels=6``).
+    three 1×1 convolutions (PixelGAN). ``norm``, except in the first layer: ``batch``, as in Pix2Pix; ``instance``, as in CycleGAN, which
+    batch normalisation is at a batch size of 1; ``none`` lets D see absolute colours. The input of a conditional discriminator is x and y
+    concatenated (``channels=6``).
     """
 
-    def __init__(self, channels: int, width: int = 64, layers: int = 3, norm: Literal["instance", "none"] = "instance") -> None:
+    def __init__(self, channels: int, width: int = 64, layers: int = 3, norm: Literal["batch", "instance", "none"] = "instance") -> None:
         super().__init__()
         kernel, padding = (1, 0) if layers == 0 else (4, 1)
         self.receptive_field = receptive_field(layers)
@@ -42,8 +43,8 @@ class PatchGAN(nn.Module):
             out = width * min(2**level, 8)
             stride = 2 if level < layers else 1
             body.append(nn.Conv2d(inputs, out, kernel, stride, padding, bias=norm == "none"))
-            if norm == "instance":
-                body.append(InstanceNorm2d(out, affine=True))
+            if norm != "none":
+                body.append(BatchNorm2d(out) if norm == "batch" else InstanceNorm2d(out, affine=True))
             body.append(nn.LeakyReLU(0.2, inplace=True))
             inputs = out
         body.append(nn.Conv2d(inputs, 1, kernel, 1, padding))

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cgm.networks.layers import DoublingConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, side_by_side
+from cgm.networks.layers import BatchNorm2d, DoublingConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, side_by_side
 
 
 def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if kind == "batch" else InstanceNorm2d(channels, affine=True)
+    return BatchNorm2d(channels) if kind == "batch" else InstanceNorm2d(channels, affine=True)
 
 
 class UNet(nn.Module):
@@ -19,7 +19,8 @@ class UNet(nn.Module):
 
     N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S a power of two ≥ 8. One strided 4×4 convolution a level down to 1×1, so log₂ S levels;
     channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
-    erase it). Dropout, the only noise, acts on the decoder up to S/32 px: three levels at the paper's 256 px, one at 64 px.
+    erase it). Dropout, the only noise, acts on the first three levels of the decoder from 128 px on, as in the authors' two networks (128
+    and 256 px), and on the first one below.
     Raises ``ValueError`` on another size.
     """
 
@@ -30,7 +31,7 @@ class UNet(nn.Module):
             raise ValueError(f"image size: found {image_size}, expected a power of two of 8 or more")
         channels = [width * min(2**level, 8) for level in range(levels)]
         self.dropout = dropout
-        self.dropout_levels = max(1, levels - 5)
+        self.dropout_levels = 3 if levels >= 7 else 1
         self.down = nn.ModuleList()
         for level, out in enumerate(channels):
             inputs = 3 if level == 0 else channels[level - 1]

@@ -1,44 +1,60 @@
-"""All of ``reports/`` from the runs' files."""
+"""All of the report from the runs' files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from cgm.config import Params
-from cgm.report.content import all_tables
+from cgm.experiment.params import Params
+from cgm.report import labels
 from cgm.report.digest import digest
-from cgm.report.figures import all_figures
-from cgm.report.html import index_page, table_page
-from cgm.report.pictures import all_pictures
+from cgm.report.figures import FIGURES
+from cgm.report.page import index_page, table_page
+from cgm.report.plotting import render
 from cgm.report.results import collect, tidy_csv
-from cgm.report.tables import to_csv, to_latex, to_markdown
+from cgm.report.table_format import to_csv, to_latex, to_markdown
+from cgm.report.tables import TABLES
 
 MANIFEST = "manifest.json"
 
 
-def build(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> dict[str, bytes]:
-    """Every file of the report, by its path below ``reports/``: the same inputs give the same bytes.
+@dataclass(frozen=True)
+class Report:
+    """Files by their paths: what is cited and kept in git, and what is drawn from it for slides and papers."""
+
+    cited: dict[str, bytes]
+    drawn: dict[str, bytes]
+
+
+def build(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Report:
+    """The same inputs give the same bytes.
 
     Runs that are missing, failed or diverged are marked; ``without`` as for :func:`cgm.report.results.collect`.
-    Raises :class:`cgm.errors.UserError` for an input file that can't be read.
+    Raises :class:`cgm.core.errors.UserError` for an input file that can't be read.
     """
     results = collect(params, root, without)
-    tables = all_tables(results)
-    figures = all_figures(results)
-    pictures = [*figures, *all_pictures(results)]
+    tables = [TABLES[name].make(results, dataset) for dataset in results.datasets for name in TABLES]
+    made = [FIGURES[name].make(results, dataset) for dataset in results.datasets for name in FIGURES]
+    pictures = [picture for picture in made if picture is not None]
+    rendered = {picture.name: render(picture, bool(labels.stamp(params))) for picture in pictures if not picture.is_sheet}
     results_csv = tidy_csv(results)
 
-    files = {"results.csv": results_csv.encode(), **digest(results, figures)}
+    cited = {"results.csv": results_csv.encode(), **digest(results)}
     for table in tables:
         for suffix, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table)), ("html", table_page(table))):
-            files[f"tables/{table.name}.{suffix}"] = text.encode()
+            cited[f"tables/{table.name}.{suffix}"] = text.encode()
+    cited.update({f"pictures/{picture.name}.png": picture.image for picture in pictures if picture.is_sheet})
+    drawings = {name: files["svg"] for name, files in rendered.items()}
+    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv).encode()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(cited.items())}
+    cited[MANIFEST] = (json.dumps({"sha256": digests}, indent=2) + "\n").encode()
+
+    drawn: dict[str, bytes] = {}
     for picture in pictures:
-        for suffix, content in picture.files.items():
-            files[f"{picture.folder}/{picture.name}.{suffix}"] = content
-    files["index.html"] = index_page(results, tables, pictures, results_csv).encode()
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    files[MANIFEST] = (json.dumps({"sha256": digests}, indent=2) + "\n").encode()
-    return files
+        if not picture.is_sheet:
+            drawn[f"{picture.name}.csv"] = picture.csv
+            drawn.update({f"{picture.name}.{suffix}": content for suffix, content in rendered[picture.name].items()})
+    return Report(cited=cited, drawn=drawn)

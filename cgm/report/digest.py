@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from statistics import fmean
 
-from cgm.report.drawing import Picture
+from cgm.report.figures.curves import MEASURED, Row, curve_rows, curves_csv, curves_of, rounded
 from cgm.report.results import DatasetResult, Results
 from cgm.report.summary import AXES
 
 
-def digest(results: Results, figures: Sequence[Picture]) -> dict[str, bytes]:
-    """``metrics/<dataset>/<method>.json``, a row each in ``dvc metrics show``, and ``curves.csv``: every dataset's validation curves."""
+def digest(results: Results) -> dict[str, bytes]:
+    """``metrics/<dataset>/<method>.json``, a row each in ``dvc metrics show``; ``curves.csv``, every dataset's validation curves."""
     files = {
         f"metrics/{dataset.name}/{method}.json": (json.dumps(means(dataset, method), indent=2) + "\n").encode()
         for dataset in results.datasets
         for method in dataset.methods
     }
-    tables = [figure.files["csv"].splitlines(keepends=True) for figure in figures if figure.name.startswith("validation-")]
-    if tables:
-        files["curves.csv"] = b"".join([*tables[0][:1], *(line for table in tables for line in table[1:])])
-    return files
+    rows = [row for dataset in results.datasets for row in _curves(dataset)]
+    return {**files, "curves.csv": curves_csv(rows)} if rows else files
+
+
+def _curves(dataset: DatasetResult) -> list[Row]:
+    curves = {method: curves_of(dataset, method, MEASURED) for method in dataset.methods}
+    return curve_rows(dataset, {method: {name: rounded(curve) for name, curve in found.items()} for method, found in curves.items()})
 
 
 def means(dataset: DatasetResult, method: str) -> dict[str, float]:

@@ -1,20 +1,19 @@
-"""Names that people read: of metrics, judges, methods, baselines."""
+"""Names that people read, from the records: of metrics, judges, methods, baselines."""
 
 from __future__ import annotations
 
-import re
+import math
+from collections.abc import Iterable, Mapping
 
-from cgm.config import Method
-from cgm.methods import METHODS as IMPLEMENTATIONS
-from cgm.metrics import METRICS
+from cgm.core.registry import About
+from cgm.evaluation.metrics import METRICS
+from cgm.experiment.params import Params
+from cgm.methods import METHODS
+from cgm.methods.method import MethodSettings
+from cgm.networks.fixed import FIXED
 
-SMOKE = "SMOKE PROFILE: numbers mean nothing"
+SMOKE = "SMOKE EXPERIMENT: numbers mean nothing"
 INCEPTION = "inception-2015"
-SHORT_JUDGES = {"efficientnet-lite0": "EffLite0", "efficientnet-lite1": "EffLite1", "vgg16": "VGG16", INCEPTION: "Inception"}
-MAIN_METRICS = (
-    "mae", "psnr", "ssim", "pd", "lpips", "kid", "fid", "precision", "recall", "coverage", "vendi_ratio", "jsd", "pairgain", "retrieval",
-    "highfreq_ratio", "colourfulness_ratio",
-)  # fmt: skip
 GROUPS = {
     "paired": "Fidelity to the target",
     "distribution": "Realism",
@@ -22,65 +21,82 @@ GROUPS = {
     "conditioning": "Conditioning",
     "sharpness": "Sharpness",
 }
-SHORT_TITLES = {"highfreq_ratio": "HF ratio", "colourfulness_ratio": "colour ratio"}
-SCALES = {"kid": 1000.0}
-"""Shown times this, written as :data:`SCALED`."""
-SCALED = "×10³"
-DECIMALS = {"mae": 4, "mse": 4, "psnr": 2, "kid": 1, "fid": 1}
-"""At most this many; 3 elsewhere."""
 REFERENCES = {
-    "floor:real": "Real vs real (floor)",
-    "baseline:copy_input": "Copy the input",
-    "baseline:mean_image": "Mean image",
-    "baseline:nearest_neighbour": "Nearest training neighbour",
-    "baseline:target": "Test targets themselves",
+    "real": "Real vs real (floor)",
+    "copy_input": "Copy the input",
+    "mean_image": "Mean image",
+    "nearest_neighbour": "Nearest training neighbour",
+    "target": "Test targets themselves",
 }
+"""Baselines and floors, by the names that :mod:`cgm.evaluation.baselines` gives them."""
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def metric_title(metric: str, judge: str) -> str:
+def stamp(params: Params) -> str:
+    """The warning that stands over everything made of the smoke experiment; else empty."""
+    return SMOKE if params.experiment == "smoke" else ""
+
+
+def main_metrics() -> tuple[str, ...]:
+    return tuple(name for name, metric in METRICS.items() if metric.main)
+
+
+def short_judge(judge: str) -> str:
+    return FIXED[judge].about.heading if judge in FIXED else judge
+
+
+def metric_title(name: str, judge: str) -> str:
     """A metric's heading. Only Inception-2015 makes an 'FID' or 'KID'; any other judge names itself."""
-    short = SHORT_JUDGES.get(judge, judge)
-    if metric in ("kid", "fid"):
-        canonical = {"kid": "KID", "fid": "FID"}[metric]
-        return canonical if judge == INCEPTION else f"{'KD' if metric == 'kid' else 'FD'}-{short or '?'}"
-    if metric == "fjd" and judge == INCEPTION:
-        return "FJD"
-    if metric in ("pd", "fjd"):
-        return f"{metric.upper()}-{short or '?'}"
-    return SHORT_TITLES.get(metric) or METRICS[metric].title
+    metric = METRICS[name]
+    if metric.canonical and judge == INCEPTION:
+        title = metric.canonical
+    else:
+        title = f"{metric.about.heading}-{short_judge(judge) or '?'}" if metric.judge_in_heading else metric.about.heading
+    return title + version(metric.about)
 
 
-def scaled_title(metric: str, judge: str) -> str:
+def version(about: About) -> str:
+    """`` v2``; nothing for the first."""
+    return f" v{about.version}" if about.version > 1 else ""
+
+
+def factor(name: str) -> str:
+    """By what a metric's shown numbers are multiplied: ``×10³``; empty for 1."""
+    scale = METRICS[name].scale
+    exponent = round(math.log10(scale))
+    if scale == 1:
+        return ""
+    return f"×10{str(exponent).translate(RAISED)}" if math.isclose(scale, 10.0**exponent) else f"×{scale:g}"
+
+
+def scaled_title(name: str, judge: str) -> str:
     """Heading with the factor by which the shown number is multiplied."""
-    return metric_title(metric, judge) + (f" {SCALED}" if metric in SCALES else "")
+    return f"{metric_title(name, judge)} {factor(name)}".rstrip()
 
 
-def arrow(metric: str) -> str:
+def arrow(name: str) -> str:
     """Which way is better: ↑, ↓, or → and the target."""
-    spec = METRICS[metric]
-    return {"higher": "↑", "lower": "↓", "target": f"→{spec.target or 0:g}"}[spec.direction]
+    metric = METRICS[name]
+    return {"higher": "↑", "lower": "↓", "target": f"→{metric.target or 0:g}"}[metric.direction]
 
 
-def most_decimals(metric: str) -> int:
-    return DECIMALS.get(metric, 3)
-
-
-def method_title(name: str, settings: Method) -> str:
+def method_title(name: str, settings: MethodSettings) -> str:
     """The paper's name; an entry that is a variant of a method adds its own."""
-    title = IMPLEMENTATIONS[settings.implementation].title
+    title = METHODS[settings.implementation].about.title
     if title.split()[0].islower():  # a word, not a name such as cGAN
         title = title[0].upper() + title[1:]
+    title += version(METHODS[settings.implementation].about)
     return title if name == settings.implementation else f"{title} ({name})"
 
 
+def titles(methods: Mapping[str, MethodSettings], names: Iterable[str]) -> str:
+    """``MAE regression, cGAN (no L1) and Pix2Pix``."""
+    return listing([method_title(name, methods[name]) for name in names])
+
+
 def reference_title(name: str) -> str:
-    return REFERENCES.get(name) or name.rpartition(":")[2].replace("_", " ").capitalize()
-
-
-def family(network: str) -> str:
-    """``efficientnet-lite1`` → ``efficientnet``, ``vgg16`` → ``vgg``: networks of one family see alike."""
-    found = re.match(r"[a-z]+", network)
-    return found.group() if found else network
+    """Of a baseline or a floor."""
+    return REFERENCES.get(name) or name.replace("_", " ").capitalize()
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cgm import stats
-from cgm.metrics import METRICS
+from cgm.evaluation import stats
+from cgm.evaluation.metrics import METRICS
+from cgm.report.competence import competent
 from cgm.report.results import DatasetResult
 
 ALPHA = 0.05
@@ -26,17 +27,24 @@ class Ranking:
         return (self.best, *self.tied)
 
 
-def loss(metric: str, value: float) -> float:
+def loss(name: str, value: float) -> float:
     """What a better method has less of: the value, its negative, or its distance from the target."""
-    spec = METRICS[metric]
-    if spec.target is not None:
-        return abs(value - spec.target)
-    return value if spec.direction == "lower" else -value
+    metric = METRICS[name]
+    if metric.target is not None:
+        return abs(value - metric.target)
+    return value if metric.direction == "lower" else -value
 
 
 def rank(dataset: DatasetResult, metric: str) -> Ranking | None:
-    """None where no method has a value. The tests are paired t-tests over common seeds, Holm-adjusted over the other methods."""
-    losses = {method: {seed: loss(metric, value) for seed, value in dataset.by_seed(method, metric).items()} for method in dataset.methods}
+    """Of the methods that were trained to competence. None where none of them has a value, or the metric isn't one to rank by.
+
+    The tests are paired t-tests over common seeds, Holm-adjusted over the other methods.
+    """
+    if not METRICS[metric].ranked:
+        return None
+    losses = {
+        method: {seed: loss(metric, value) for seed, value in dataset.by_seed(method, metric).items()} for method in competent(dataset)
+    }
     losses = {method: values for method, values in losses.items() if values}
     if not losses:
         return None

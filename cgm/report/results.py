@@ -14,14 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from cgm.config import Dataset, Method, Params, Run
+from cgm.core.errors import UserError
 from cgm.data.prepared import Prepared, open_prepared
-from cgm.errors import UserError
-from cgm.metrics import METRICS
+from cgm.data.sources.source import Dataset
+from cgm.evaluation.metrics import METRICS
+from cgm.experiment import paths
+from cgm.experiment.params import Params, Run
+from cgm.methods.method import MethodSettings
 
 Status = Literal["ok", "diverged", "failed", "missing"]
 BROKEN: tuple[Status, ...] = ("diverged", "failed", "missing")
@@ -29,6 +32,7 @@ STATUSES: tuple[Status, ...] = ("ok", *BROKEN)
 NOT_MEASURED = "not_measured"
 """Status of a value that doesn't exist though the run is ok (``notes`` of its metrics.json says why)."""
 COLUMNS = ("dataset", "method", "seed", "metric", "judge", "value", "n_real", "n_fake", "status")
+ReferenceKind = Literal["baseline", "floor"]
 History = dict[str, list[float | None]]
 
 
@@ -91,18 +95,40 @@ class RunResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Scores that no run made: of a baseline, which needs no training, or of real images against real images, the floor."""
+
+    kind: ReferenceKind
+    name: str
+    rows: tuple[dict[str, Any], ...]
+    """Of results.csv, without the dataset."""
+
+    @property
+    def key(self) -> str:
+        """``baseline:copy_input``, ``floor:real``: its ``method`` in results.csv."""
+        return f"{self.kind}:{self.name}"
+
+    def values(self, metric: str) -> list[float]:
+        """The baseline's value, or the floor's values over splits."""
+        return [row["value"] for row in self.rows if row["metric"] == metric and row["value"] is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetResult:
     """A dataset with its runs, in the order of ``params.yaml``."""
 
     name: str
     settings: Dataset
-    methods: dict[str, Method]
+    methods: dict[str, MethodSettings]
     runs: dict[str, list[RunResult]]
     """By method, in the order of the seeds."""
     prepared: Prepared | None
     judge: dict[str, str]
     """name, sha256; empty where the dataset has no reference."""
-    reference: list[dict[str, Any]]
+    references: tuple[Reference, ...]
+    """Baselines, then floors."""
+    untrained: dict[str, dict[str, float]]
+    """What the mean image and the unchanged inputs measure on validation images; empty where that wasn't measured."""
 
     @property
     def all_runs(self) -> list[RunResult]:
@@ -116,14 +142,13 @@ class DatasetResult:
     def by_seed(self, method: str, metric: str) -> dict[int, float]:
         return {run.seed: run.values[metric] for run in self.runs[method] if metric in run.values}
 
-    def reference_values(self, method: str, metric: str) -> list[float]:
-        """The baseline's value, or the floor's values over splits."""
-        rows = (row for row in self.reference if row["method"] == method and row["metric"] == metric)
-        return [row["value"] for row in rows if row["value"] is not None]
-
     @property
-    def reference_methods(self) -> list[str]:
-        return list(dict.fromkeys(row["method"] for row in self.reference))
+    def baselines(self) -> list[Reference]:
+        return [reference for reference in self.references if reference.kind == "baseline"]
+
+    def floor_values(self, metric: str) -> list[float]:
+        """What real images score against other real images, a value a split."""
+        return [value for reference in self.references if reference.kind == "floor" for value in reference.values(metric)]
 
     def judge_of(self, metric: str) -> str:
         """The network that a metric looks through; empty for none."""
@@ -151,7 +176,7 @@ class Results:
         return [record for dataset in self.datasets for record in dataset.records]
 
     @property
-    def methods(self) -> dict[str, Method]:
+    def methods(self) -> dict[str, MethodSettings]:
         """Every method of the experiment, once."""
         return {name: method for dataset in self.datasets for name, method in dataset.methods.items()}
 
@@ -171,16 +196,17 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
     root, without = Path(root), without or {}
     runs: dict[tuple[str, str], list[RunResult]] = {}
     for run in params.runs():
-        folder = root / "results" / run.dataset / run.method / str(run.seed)
+        folder = root / paths.run_folder(run)
         result = _left_out(run, folder, without[str(run)]) if str(run) in without else _read_run(run, folder)
         runs.setdefault((run.dataset, run.method), []).append(result)
     datasets = []
     for name, settings in params.all_datasets.items():
-        methods = params.methods if params.is_paired(name) else params.unpaired.methods
+        methods = params.methods_of(name)
         if not methods:
             continue
-        folder = root / "data/prepared" / name
-        reference = _read(root / "data/reference" / f"{name}.json", f"run the stage 'reference' of {name} again")
+        folder = root / paths.prepared(name)
+        path = root / paths.reference(name, "json")
+        reference = _read(path, f"run the stage 'reference' of {name} again")
         datasets.append(
             DatasetResult(
                 name=name,
@@ -189,7 +215,8 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
                 runs={method: runs[name, method] for method in methods},
                 prepared=open_prepared(folder) if (folder / "card.json").is_file() else None,
                 judge=reference.get("judge", {}),
-                reference=reference.get("rows", []),
+                references=_references(reference.get("rows", []), path),
+                untrained=reference.get("validation", {}),
             )
         )
     return Results(params=params, datasets=datasets)
@@ -231,9 +258,21 @@ def _rows(dataset: DatasetResult) -> Iterator[dict[str, Any]]:
                 "n_fake": run.scores["n_fake"][metric] if counted else 0,
                 "status": NOT_MEASURED if run.ok and not counted else run.status,
             }
-    for row in dataset.reference:
+    for row in (row for reference in dataset.references for row in reference.rows):
         counted = row["value"] is not None
         yield {**row, "status": row["status"] if counted else NOT_MEASURED}
+
+
+def _references(rows: list[dict[str, Any]], path: Path) -> tuple[Reference, ...]:
+    found: dict[tuple[ReferenceKind, str], list[dict[str, Any]]] = {}
+    kinds: tuple[ReferenceKind, ...] = get_args(ReferenceKind)
+    for row in rows:
+        prefix, _, name = row["method"].partition(":")
+        kind = next((kind for kind in kinds if kind == prefix), None)
+        if kind is None:
+            raise UserError(f"{path}: method: found {row['method']!r}, expected it to begin with {' or '.join(f'{k}:' for k in kinds)}")
+        found.setdefault((kind, name), []).append(row)
+    return tuple(Reference(kind=kind, name=name, rows=tuple(rows)) for kind in kinds for (of, name), rows in found.items() if of == kind)
 
 
 def _left_out(run: Run, folder: Path, log: str) -> RunResult:
@@ -251,7 +290,8 @@ def _read_run(run: Run, folder: Path) -> RunResult:
         if found not in ("ok", "diverged"):
             raise UserError(f"{folder / 'run.json'}: status: found {found!r}, expected 'ok' or 'diverged'; run the stage 'train' again")
         status = found if found == "diverged" or scores else "missing"
-    for metric, value in scores.get("metrics", {}).items():
+    measured = {**scores.get("metrics", {}), **{f"validation {name}": value for name, value in scores.get("validation", {}).items()}}
+    for metric, value in measured.items():
         if value is not None and not math.isfinite(value):
             raise UserError(f"{folder / 'metrics.json'}: {metric}: found {value}, expected a finite number or null; evaluate {run} again")
     return RunResult(run=run, folder=folder, status=status, record=record, scores=scores)

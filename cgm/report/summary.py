@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from cgm import stats
+from cgm.evaluation import stats
+from cgm.evaluation.metrics import METRICS
 from cgm.report import labels
+from cgm.report.competence import competence
 from cgm.report.ranking import rank
 from cgm.report.results import DatasetResult
 
@@ -28,31 +30,40 @@ def answer(dataset: DatasetResult) -> list[tuple[str, str]]:
             continue
         best = labels.method_title(ranking.best, dataset.methods[ranking.best])
         title = labels.scaled_title(metric, dataset.judge_of(metric))
-        sentence = f"{best} ({title} {_interval(dataset, ranking.best, metric)})"
+        sentence = f"{best} ({title} {interval_text(dataset, ranking.best, metric)})"
         if ranking.tied:
-            named = [labels.method_title(method, dataset.methods[method]) for method in ranking.tied]
-            others = labels.listing(named) if len(named) <= NAMED else f"{len(named)} others"
+            count = len(ranking.tied)
+            others = labels.titles(dataset.methods, ranking.tied) if count <= NAMED else f"{count} others"
             sentence += f", not told apart from {others}"
         elif ranking.tested:
             sentence += ", ahead of all others"
-        if floor := dataset.reference_values("floor:real", metric):
-            scale = labels.SCALES.get(metric, 1.0)
+        if floor := dataset.floor_values(metric):
+            scale = METRICS[metric].scale
             mean = stats.t_interval([value * scale for value in floor]).mean
-            sentence += f"; real images score {stats.format_number(mean, labels.most_decimals(metric))}"
+            sentence += f"; real images score {stats.format_number(mean, METRICS[metric].decimals)}"
         sentences.append((axis, f"{sentence}."))
     return sentences
 
 
 def opening(dataset: DatasetResult) -> str:
-    """Whether one method leads everywhere."""
+    """Whether one method leads everywhere among those that were trained to competence, and who was not. Empty: nothing was evaluated."""
+    if not any(run.values for run in dataset.all_runs):
+        return ""
     best = {ranking.best for metric in AXES.values() if (ranking := rank(dataset, metric))}
-    return "one method has the best mean on every axis" if len(best) == 1 else "which method is best depends on what is asked"
+    if not best:
+        return "no method was trained to competence, so none is called best"
+    sentence = "one method has the best mean on every axis" if len(best) == 1 else "which method is best depends on what is asked"
+    failed = [method for method in dataset.methods if not competence(dataset, method).passed]
+    if not failed:
+        return sentence
+    return f"{sentence}; not trained to competence, and left out: {labels.titles(dataset.methods, failed)}"
 
 
-def _interval(dataset: DatasetResult, method: str, metric: str) -> str:
-    scale = labels.SCALES.get(metric, 1.0)
+def interval_text(dataset: DatasetResult, method: str, metric: str) -> str:
+    """Mean ± half-width over the seeds, as the tables show a metric: scaled, and with no more decimals than the interval deserves."""
+    scale = METRICS[metric].scale
     interval = stats.t_interval([value * scale for value in dataset.by_seed(method, metric).values()])
-    places = labels.most_decimals(metric)
+    places = METRICS[metric].decimals
     if interval.half_width:
         places = min(places, stats.decimals(interval.half_width))
     return stats.format_interval(interval, places)

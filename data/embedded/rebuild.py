@@ -25,8 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cgm.errors import UserError
-from cgm.files import read_json, replacing
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, replacing
 
 HERE = Path(__file__).resolve().parent
 Files = dict[str, bytes]

@@ -11,24 +11,30 @@ import numpy as np
 import pytest
 import torch
 
-from cgm import config, training
-from cgm.compute import pick_device
-from cgm.config import Params, Run
+from cgm.core.errors import UserError
 from cgm.data import batches as data
 from cgm.data.batches import Batch, Batches
 from cgm.data.prepared import Prepared
-from cgm.errors import UserError
-from cgm.methods.base import Method
-from cgm.params import parse_params
+from cgm.experiment.params import Params, Run
+from cgm.experiment.reading import parse_params
+from cgm.experiment.settings import Compute
+from cgm.methods import METHODS, models
+from cgm.methods.method import Method
+from cgm.training.checkpoint import Checkpoint
+from cgm.training.device import pick_device
+from cgm.training.divergence import Divergence
+from cgm.training.history import History
+from cgm.training.parallel import World
+from cgm.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
 
 def params(precision: str = "float32", compiled: bool = False, **training_settings: Any) -> Params:
-    methods = {name: {} for name in config.METHODS}
+    methods = {name: {} for name in METHODS}
     return parse_params(
         {
-            "profile": "test",
+            "experiment": "test",
             "seeds": [0, 1],
             "compute": {"device": "cpu", "precision": precision, "compile": compiled},
             "training": {"batch_size": 4, "validations": 2, "log_points": 4, **training_settings},
@@ -44,17 +50,17 @@ def params(precision: str = "float32", compiled: bool = False, **training_settin
     )
 
 
-def trainer(folder: Path, prepared: Prepared, method: str, seed: int = 0, fingerprint: str = "same", **settings: Any) -> training.Trainer:
+def trainer(folder: Path, prepared: Prepared, method: str, seed: int = 0, fingerprint: str = "same", **settings: Any) -> Trainer:
     run = Run(dataset="small", method=method, seed=seed)
-    return training.Trainer(params(**settings), run, prepared, fingerprint, folder / method / "state.pt", CPU)
+    return Trainer(params(**settings), run, prepared, Checkpoint(folder / method / "state.pt", fingerprint), CPU)
 
 
-def state(made: training.Trainer) -> dict[str, torch.Tensor]:
+def state(made: Trainer) -> dict[str, torch.Tensor]:
     return {f"{who}.{name}": value for who, player in made.method.players.items() for name, value in player.state_dict().items()}
 
 
-def assert_same(left: training.Trainer, right: training.Trainer) -> None:
-    assert left.history == right.history
+def assert_same(left: Trainer, right: Trainer) -> None:
+    assert left.history.rows == right.history.rows
     for name, value in state(left).items():
         assert torch.equal(value, state(right)[name]), name
 
@@ -96,7 +102,7 @@ def test_compiled_networks_take_the_same_steps(method: str, tmp_path: Path, smal
     usual, compiled = (trainer(tmp_path / str(way), small, method, compiled=way) for way in (False, True))
     assert all(network._compiled_call_impl is not None for player in compiled.method.players.values() for network in player.values())
     assert [one.train().status for one in (usual, compiled)] == ["ok", "ok"]
-    for left, right in zip(usual.history, compiled.history, strict=True):
+    for left, right in zip(usual.history.rows, compiled.history.rows, strict=True):
         assert left == pytest.approx(right, rel=2e-2, abs=1e-3)
     for name, value in state(usual).items():
         torch.testing.assert_close(state(compiled)[name], value, rtol=0.1, atol=2e-3)
@@ -113,8 +119,8 @@ def test_a_checkpoint_of_another_experiment_is_named_and_not_used(tmp_path: Path
 def test_a_truncated_checkpoint_is_named_and_not_used(tmp_path: Path, small: Prepared, capsys) -> None:
     first = trainer(tmp_path, small, "mae", checkpoint_seconds=1e-9)
     first.train()
-    content = first.checkpoint.read_bytes()
-    first.checkpoint.write_bytes(content[: len(content) // 2])
+    content = first.checkpoint.path.read_bytes()
+    first.checkpoint.path.write_bytes(content[: len(content) // 2])
     second = trainer(tmp_path, small, "mae")
     assert second.train().resumed == 0
     assert "not readable" in capsys.readouterr().err
@@ -185,25 +191,67 @@ def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: 
     full, half = (trainer(tmp_path / precision, small, method, precision=precision) for precision in ("float32", "bfloat16"))
     for made in (full, half):
         assert made.train().status == "ok"
-        assert {value.dtype for value in training.weights(made.method).values()} <= {torch.float32, torch.int64}
-    assert full.history != half.history
-    first, other = (made.history[1] for made in (full, half))
+        assert {value.dtype for value in models.weights(made.method).values()} <= {torch.float32, torch.int64}
+    assert full.history.rows != half.history.rows
+    first, other = (made.history.rows[1] for made in (full, half))
     for name, value in first.items():
         assert other[name] == pytest.approx(value, rel=0.1, abs=0.02), name
 
 
 def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None:
-    assert {name.split(".")[0] for name in training.weights(trainer(tmp_path, small, "cyclegan").method)} == {"G", "F"}
-    assert {name.split(".")[0] for name in training.weights(trainer(tmp_path, small, "pix2pix").method)} == {"G"}
+    assert {name.split(".")[0] for name in models.weights(trainer(tmp_path, small, "cyclegan").method)} == {"G", "F"}
+    assert {name.split(".")[0] for name in models.weights(trainer(tmp_path, small, "pix2pix").method)} == {"G"}
+
+
+def test_a_history_goes_on_from_the_middle_of_a_row() -> None:
+    def steps(history: History, values: list[float]) -> None:
+        for value in values:
+            history.add({"G/l1": torch.tensor(value)})
+            history.end_step()
+
+    whole, first, second = History(CPU), History(CPU), History(CPU)
+    steps(whole, [1.0, 2.0, 6.0])
+    steps(first, [1.0, 2.0])
+    second.load_state_dict(first.state_dict())
+    steps(second, [6.0])
+    for history in (whole, second):
+        history.note_gradient("G", torch.tensor(4.0))
+        history.close_row({"step": 3}, World(), {"val/mae": 0.5})
+    assert whole.rows == second.rows == [{"step": 3, "G/l1": 3.0, "gradient/G": 4.0, "val/mae": 0.5}]
+    steps(whole, [8.0])
+    whole.close_row({"step": 4}, World(), {})
+    assert whole.rows[1] == {"step": 4, "G/l1": 8.0}  # neither sums nor gradients are left over
+
+
+def test_divergence_keeps_the_first_step_and_its_terms() -> None:
+    watch = Divergence(("G", "D"), CPU)
+    fine, broken = torch.tensor(False), torch.tensor(True)
+    assert watch.note("D", 4, {"real": torch.tensor(1.0)}, fine) == 0
+    assert watch.note("G", 4, {"l1": torch.tensor(2.0)}, fine) == 0
+    assert watch.found() is None
+    assert watch.note("D", 5, {"real": torch.tensor(torch.inf)}, broken) == 1
+    assert watch.note("G", 5, {"l1": torch.tensor(3.0)}, fine) == 1  # another player's update counts too
+    watch.note("D", 6, {"real": torch.tensor(torch.nan)}, broken)
+    assert watch.found() == (5, "the loss of D is not finite at step 5: real = inf")
+
+
+def test_a_checkpoint_is_used_by_its_own_fingerprint_alone(tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "state.pt", "mine")
+    assert kept.load(CPU) == (None, "")
+    kept.save({"step": 3})
+    assert kept.load(CPU) == ({"step": 3}, "")
+    state, reason = Checkpoint(tmp_path / "state.pt", "other").load(CPU)
+    assert state is None
+    assert "made with other parameters, data or code" in reason
 
 
 def test_cuda_by_name_without_cuda_is_an_error() -> None:
     if torch.cuda.is_available():
-        assert pick_device(config.Compute(device="cuda")).type == "cuda"
+        assert pick_device(Compute(device="cuda")).type == "cuda"
     else:
         with pytest.raises(UserError, match=r"compute\.device"):
-            pick_device(config.Compute(device="cuda"))
-    assert pick_device(config.Compute(device="cpu")) == CPU
+            pick_device(Compute(device="cuda"))
+    assert pick_device(Compute(device="cpu")) == CPU
 
 
 def stream(paired: bool, seed: int = 0, a: int = 10, b: int = 10) -> Batches:

@@ -1,6 +1,7 @@
-"""The engine, or with it all of its jobs, killed at random moments: a plain re-run leads to the results of a run that nobody disturbed.
+"""The engine, or all of its jobs with it, killed while each kind of stage is at work: a re-run leads to the undisturbed run's bytes.
 
-Chains: in an empty folder a run is killed, its re-run is killed later on, and so forth, until one ends by itself and is compared.
+In an empty folder a run is killed at the first moment that comes, its re-run at the next, and so forth until one ends by itself. What it
+leaves is compared with what a run leaves that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -10,90 +11,127 @@ import shutil
 import signal
 import subprocess
 import time
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from project import Project
+from project import Project, pairs_only
 
-from cgm.files import read_json, sha256
-from pipeline import agree
-from pipeline.stages import load_table
+from cgm.core.files import read_json, sha256
+from pipeline import agreement
+from pipeline.stage_table import load_table
 
-KILLS = 20
-KILLS_IN_CHAIN = 5
-SEED = 20
+PLAN, RECORD = "the plan", "the record"
+"""The engine before its first job, and after its last one, when it writes down for DVC what was made."""
+KINDS = (PLAN, "fetch", "prepare", "reference", "train", "translate", "evaluate", "track", "report", RECORD)
+ROUNDS = {0.2: 0, 0.4: 3, 0.6: 6, 0.8: 9}
+"""How much of a stage's time has passed when it is killed, a round each; and how many kills of the round precede that of the plan."""
+FOLDERS = 4
+"""That a round may take: a moment that did not come, since its stage ended earlier than expected, comes in the next one."""
 COMPARED = ("data/prepared", "data/reference", "results", "reports/results.csv")
 OF_THE_CLOCK = {"seconds", "images_per_second", "peak_memory_bytes", "resumed"}
 """Of ``run.json``: what may differ between two runs."""
-INTERVAL = 0.02
+INTERVAL = 0.03
 """Seconds between two looks at a run."""
-TOO_LONG = 3600.0
+TOO_LONG = 900.0
 """Seconds after which a run is stuck."""
 
 pytestmark = pytest.mark.slow
 
 
-def many_checkpoints(profile: dict) -> None:
-    """Trainings that are more than their imports, and a checkpoint after nearly every step."""
-    for dataset in (*profile["datasets"].values(), *profile["unpaired"]["datasets"].values()):
-        dataset["kimg"] *= 4
-    profile["training"]["checkpoint_seconds"] = 0.02
+def many_checkpoints(raw: dict) -> None:
+    """Two trainings that are more than their imports, and a checkpoint after nearly every step."""
+    pairs_only(raw)
+    raw["datasets"]["openmoji"]["kimg"] = 1.6
+    raw["training"]["checkpoint_seconds"] = 0.02
+
+
+@dataclass(frozen=True)
+class Moment:
+    kind: str
+    occurrence: int
+    """Which stage of the kind it is, in the order in which they start."""
+    share: float
+    """Of the time that the undisturbed run's stage took."""
+    whole_group: bool
+    """Whether the jobs are killed together with the engine; otherwise they notice and end by themselves."""
+
+    @property
+    def resumes(self) -> bool:
+        """A training killed this late has left a checkpoint, from which it goes on."""
+        return self.kind == "train" and self.share > 0.5
+
+
+@dataclass
+class Span:
+    """When a stage, the plan or the record began, and when it was last seen."""
+
+    first: float
+    last: float
+
+    @property
+    def seconds(self) -> float:
+        return self.last - self.first
 
 
 @dataclass
 class Watched:
-    """A project whose progress is followed while its engine is at work: how many stages have all of their outputs."""
+    """One run of Snakemake, followed by looking at its processes."""
 
     project: Project
-    finished: list[float] = field(default_factory=list)
-    """Seconds from the start of the run until 1, 2, … stages were complete."""
+    spans: dict[str, Span] = field(default_factory=dict)
+    """By a stage's command (``train dataset=… method=… seed=…``), or :data:`PLAN` and :data:`RECORD`."""
 
     def __post_init__(self) -> None:
         self.table = load_table(self.project.folder)
-        self.waiting = [stage for stage in self.table.stages.values() if stage.kind != "fingerprint"]
-
-    def start(self) -> subprocess.Popen[str]:
-        self.process = self.project.start(*self.project.snakemake_command())
+        self.others = set(self.project.stages_at_work())  # of the engine before, if they still end
+        self.process: subprocess.Popen[str] = self.project.start(*self.project.snakemake_command())
         self.started = time.monotonic()
-        return self.process
 
-    def look(self) -> float:
-        """Bring ``finished`` up to date; the seconds since the start."""
-        now = time.monotonic() - self.started
-        assert now < TOO_LONG, f"{self.project.folder}: still at work after {now:.0f} s"
-        ended = [stage for stage in self.waiting if agree.is_complete(self.table, stage)]
-        self.waiting = [stage for stage in self.waiting if stage not in ended]
-        self.finished += [now] * len(ended)
-        return now
+    def looks(self) -> Iterator[float]:
+        """Bring :attr:`spans` up to date again and again until the run ends; seconds since the start."""
+        while self.process.poll() is None:
+            now = time.monotonic() - self.started
+            assert now < TOO_LONG, f"{self.project.folder}: still at work after {now:.0f} s"
+            at_work = [command for process, command in self.project.stages_at_work().items() if process not in self.others]
+            if not at_work and not self._stages():
+                at_work = [PLAN]
+            elif not at_work and all(agreement.is_complete(self.table, stage) for stage in self.table.jobs()):
+                at_work = [RECORD]
+            for name in at_work:
+                self.spans.setdefault(name, Span(0.0 if name == PLAN else now, now)).last = now
+            yield now
+            time.sleep(INTERVAL)
 
+    def _stages(self) -> list[str]:
+        return [name for name in self.spans if name not in (PLAN, RECORD)]
 
-@dataclass(frozen=True, order=True)
-class Moment:
-    """A time of the undisturbed run, said so that it also means something in a run that goes on from another's files."""
+    def first_of(self, moments: Iterable[Moment], seconds: Mapping[str, float]) -> Moment | None:
+        """Run on to one of the moments; None where the run ended by itself before. ``seconds``: what a stage of each kind takes."""
+        for now in self.looks():
+            for moment in moments:
+                spans = [span for name, span in self.spans.items() if kind_of(name) == moment.kind][moment.occurrence - 1 :]
+                at_work = bool(spans) and spans[0].last == now and spans[0].seconds >= moment.share * seconds[moment.kind]
+                if at_work and (not moment.resumes or any(self.project.folder.glob("build/checkpoints/*/*/*/state.pt"))):
+                    return moment
+        assert self.process.returncode == 0, self.process.communicate()[0][-4000:]
+        return None
 
-    stages: int
-    """So many were complete …"""
-    seconds: float
-    """… since so long."""
+    def kill(self, whole_group: bool) -> None:
+        if whole_group:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.project.kill(self.process)
 
 
 @dataclass
 class Undisturbed:
     """The run that all others are compared with."""
 
-    duration: float
-    finished: list[float]
+    seconds: dict[str, float]
+    """By kind, what its shortest stage took."""
     files: dict[str, Any]
-
-    def moment(self, seconds: float) -> Moment:
-        stages = bisect_right(self.finished, seconds)
-        return Moment(stages, seconds - (self.finished[stages - 1] if stages else 0.0))
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -109,85 +147,59 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
-def moments(undisturbed: Undisturbed, rng: np.random.Generator) -> Iterator[list[Moment]]:
-    """Kill times of one chain after the other: uniform over the undisturbed run's duration, in the order of time."""
-    while True:
-        times = np.sort(rng.uniform(0, undisturbed.duration, KILLS_IN_CHAIN))
-        yield [undisturbed.moment(seconds) for seconds in times.tolist()]
-
-
-def ended_before(watched: Watched, moment: Moment) -> bool:
-    """Run on to ``moment``; whether the run had ended by itself until then.
-
-    A re-run that finds as much done already, or more, is killed ``moment.seconds`` after its start: while it still makes its plan, perhaps.
-    """
-    process = watched.start()
-    found = len(watched.finished)
-    since = 0.0
-    while process.poll() is None:
-        before = len(watched.finished)
-        now = watched.look()
-        if before < moment.stages <= len(watched.finished):
-            since = now
-        if len(watched.finished) >= moment.stages and now - since >= moment.seconds:
-            return False
-        time.sleep(INTERVAL)
-    assert process.returncode == 0, (found, process.communicate()[0][-4000:])
-    return True
-
-
-def kill(watched: Watched, whole_group: bool) -> list[str]:
-    """The engine alone, whose jobs then end by themselves, or everybody at once. Returns the kinds of stages that were at work."""
-    at_work = [command.partition("-m pipeline.")[2].split()[0] for command in watched.project.stages_at_work()]
-    if whole_group:
-        os.killpg(watched.process.pid, signal.SIGKILL)
-    watched.project.kill(watched.process)
-    if whole_group:
-        watched.project.wait_for(lambda: not watched.project.stages_at_work(), "the end of the killed group", 5)
-    return at_work or ["the engine alone"]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     watched = Watched(Project(tmp_path_factory.mktemp("undisturbed"), many_checkpoints))
-    process = watched.start()
-    while process.poll() is None:
-        duration = watched.look()
-        time.sleep(INTERVAL)
-    assert process.returncode == 0, process.communicate()[0][-4000:]
-    watched.look()
-    assert watched.waiting == []
-    return Undisturbed(duration, watched.finished, contents(watched.project.folder))
+    assert watched.first_of([], {}) is None
+    seconds: dict[str, float] = {}
+    for name, span in watched.spans.items():
+        seconds[kind_of(name)] = min(span.seconds, seconds.get(kind_of(name), span.seconds))
+    assert seconds.keys() == set(KINDS)
+    seconds[RECORD] *= 0.7  # a re-run makes fewer stages, and records fewer
+    return Undisturbed(seconds, contents(watched.project.folder))
 
 
-def test_killed_at_random_moments(undisturbed: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chains = moments(undisturbed, np.random.default_rng(SEED))
-    kills = chain = resumed = 0
-    hit: Counter[str] = Counter()
-    while kills < KILLS:
-        folder = tmp_path / str(chain)
+def kind_of(name: str) -> str:
+    return name if name in (PLAN, RECORD) else name.split()[0]
+
+
+def moments(share: float) -> list[Moment]:
+    """Of one round: each kind once, its engine killed alone in every second round."""
+    number = list(ROUNDS).index(share)
+    return [Moment(kind, 1 + number % 2 if kind == "train" else 1, share, (place + number) % 2 == 1) for place, kind in enumerate(KINDS)]
+
+
+@pytest.mark.parametrize("share", ROUNDS)
+def test_killed_while_each_kind_of_stage_is_at_work(
+    undisturbed: Undisturbed, share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n{share:.0%}: {text}", end="")
+
+    waiting, kills, resumed = moments(share), 0, 0
+    for number in range(FOLDERS):
+        folder = tmp_path / str(number)
         folder.mkdir()
-        watched = Watched(Project(folder, many_checkpoints))
-        for moment in next(chains)[: KILLS - kills]:
-            if ended_before(watched, moment):
+        project = Project(folder, many_checkpoints)
+        while True:
+            watched = Watched(project)
+            due = [moment for moment in waiting if moment.kind != PLAN or kills >= ROUNDS[share] or len(waiting) == 1]
+            moment = watched.first_of(due, undisturbed.seconds)
+            if moment is None:
                 break
-            at_work = kill(watched, whole_group=kills % 2 == 1)
+            watched.kill(moment.whole_group)
+            waiting.remove(moment)
             kills += 1
-            hit.update(set(at_work))
-            with capsys.disabled():
-                print(f"\nchain {chain + 1}, kill {kills}: {len(watched.finished)} stages complete, at work: {', '.join(sorted(at_work))}")
-        last = watched.project.snakemake()
-        assert last.code == 0, last.output[-4000:]
+            say(f"folder {number}, kill {kills}: {moment.kind}, {'all at once' if moment.whole_group else 'the engine alone'}")
         assert contents(folder) == undisturbed.files
         assert not [path for name in ("data", "results", "reports", "build") for path in (folder / name).rglob(".*.tmp*")]
-        watched.project.assert_agreed()
-        gone_on = sum(read_json(path)["resumed"] > 0 for path in folder.glob("results/*/*/*/run.json"))
-        resumed += gone_on
-        chain += 1
-        with capsys.disabled():
-            print(f"\nchain {chain}: the undisturbed run's bytes after {kills} kills so far; {gone_on} runs resumed from a checkpoint")
+        project.assert_agreed()
+        resumed += sum(read_json(path)["resumed"] > 0 for path in folder.glob("results/*/*/*/run.json"))
         shutil.rmtree(folder)
-    assert resumed > 0
-    with capsys.disabled():
-        stages = ", ".join(f"{kind} {count}" for kind, count in hit.most_common())
-        print(f"\n{kills} kills in {chain} chains, {resumed} runs resumed from a checkpoint; at work: {stages}")
+        say(f"folder {number}: the undisturbed run's bytes, and both engines agree")
+        if not waiting:
+            break
+    assert waiting == []
+    assert resumed or not any(moment.resumes for moment in moments(share))
+    say(f"{resumed} trainings went on from a checkpoint")

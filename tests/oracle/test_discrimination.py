@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from benchmarks.discrimination import COLUMNS, CONFIG, COUNT, SPLITS, Looker, Setting, discriminate, marginal_rows
-from benchmarks.generators import GENERATORS, load_pool
-from benchmarks.tolerances import CLAIMS, STABLE
-from cgm.metrics.judges import load_judge
+from benchmarks.study.discrimination import COLUMNS, CONFIG, COUNT, SPLITS, Looker, Setting, discriminate, marginal_rows
+from benchmarks.study.generators import GENERATORS, load_pool
+from benchmarks.study.tolerances import CLAIMS, STABLE
+from cgm.evaluation.judges import load_judge
 
 torch.set_num_threads(1)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from prdc import compute_prdc
 
-from cgm.metrics import blocks, distribution
+from cgm.evaluation.metrics import blocks
+from cgm.evaluation.metrics.neighbourhood import neighbourhood
 
 
 def features(count: int, shift: float, seed: int, width: int, dtype: type) -> np.ndarray:
@@ -22,6 +23,6 @@ def test_prdc(monkeypatch, neighbours, width, dtype, shift):
     expected = compute_prdc(real.astype(np.float64), fake.astype(np.float64), neighbours)
     for bytes_a_block in (blocks.BLOCK_BYTES, 20000):
         monkeypatch.setattr(blocks, "BLOCK_BYTES", bytes_a_block)
-        found = distribution.neighbourhood(fake, real, neighbours)
+        found = neighbourhood(fake, real, neighbours)
         for name, value in expected.items():
             assert getattr(found, name) == pytest.approx(value, abs=1e-10), name

@@ -11,10 +11,13 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from cgm import weights
-from cgm.files import sha256
-from cgm.metrics import distribution, fidelity
-from cgm.metrics.judges import TAPS, load_judge
+from benchmarks import fidelity
+from cgm.core.files import sha256
+from cgm.evaluation.judges import load_judge
+from cgm.evaluation.metrics.fid import fid
+from cgm.evaluation.metrics.kid import kid
+from cgm.evaluation.metrics.neighbourhood import neighbourhood
+from cgm.networks.fixed import FIXED, weights
 
 
 def features(count: int, shift: float, seed: int, width: int = 48) -> np.ndarray:
@@ -28,7 +31,7 @@ def test_fid(fakes, reals, shift):
     fake, real = features(fakes, shift, 0), features(reals, 0, 1)
     statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in (fake, real)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
-    assert distribution.fid(fake, real) == pytest.approx(expected, rel=1e-5)
+    assert fid(fake, real) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.7])
@@ -37,7 +40,7 @@ def test_kid(shift):
     expected = kid_features_to_metric(
         torch.from_numpy(fake).double(), torch.from_numpy(real).double(), kid_subsets=1, kid_subset_size=150, verbose=False
     )
-    assert distribution.kid(fake, real) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9, abs=1e-12)
+    assert kid(fake, real) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("neighbours", [1, 3, 5])
@@ -46,7 +49,7 @@ def test_precision_and_recall(neighbours):
     expected = prc_features_to_metric(
         torch.from_numpy(fake), torch.from_numpy(real), prc_neighborhood=neighbours, prc_batch_size=64, save_cpu_ram=False, verbose=False
     )
-    found = distribution.neighbourhood(fake, real, neighbours)
+    found = neighbourhood(fake, real, neighbours)
     assert found.precision == pytest.approx(float(expected["precision"]), abs=1e-6)
     assert found.recall == pytest.approx(float(expected["recall"]), abs=1e-6)
 
@@ -58,9 +61,9 @@ def blocks(count: int, size: int, seed: int) -> np.ndarray:
 
 
 def check_against(expected: dict[str, float], a: np.ndarray, b: np.ndarray, neighbours: int) -> None:
-    found = distribution.neighbourhood(a, b, neighbours)
-    assert distribution.fid(a, b) == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
-    assert distribution.kid(a, b) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
+    found = neighbourhood(a, b, neighbours)
+    assert fid(a, b) == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
+    assert kid(a, b) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
     assert found.precision == pytest.approx(expected["precision"], abs=1e-4)
     assert found.recall == pytest.approx(expected["recall"], abs=1e-4)
 
@@ -169,19 +172,19 @@ def test_inception_scores_are_those_of_torch_fidelity(inception):
 def test_inception_looks_once_for_features_and_maps(inception):
     judge, path = inception
     assert judge.name == "inception-2015"
-    assert judge.sha256 == weights.PUBLISHED["inception-2015"].sha256 == sha256(path)
+    assert judge.sha256 == weights.entry("inception-2015").sha256 == sha256(path)
     images = blocks(2, 32, 0)
     peer = FeatureExtractorInceptionV3("peer", ["2048"], feature_extractor_weights_path=str(path))
     shapes = {}
     hooks = [
         module.register_forward_hook(lambda _, __, out, name=name: shapes.update({name: tuple(out.shape)}))
         for name, module in peer.named_modules()
-        if name in TAPS["inception-2015"]
+        if name in FIXED["inception-2015"].taps
     ]
     (expected,) = peer(torch.from_numpy(images).permute(0, 3, 1, 2))
     features, embeddings = judge.look(images)
     np.testing.assert_array_equal(features, expected.numpy())
-    assert [shapes[name][2] for name in TAPS["inception-2015"]] == [147, 71, 35, 17, 8]
+    assert [shapes[name][2] for name in FIXED["inception-2015"].taps] == [147, 71, 35, 17, 8]
     assert embeddings.shape == (2, sum(np.prod(shape[1:]) for shape in shapes.values()))
     assert torch.equal(judge.embeddings(images), embeddings)
     assert torch.allclose(embeddings.square().sum(dim=1), torch.full((2,), 5.0))  # five maps of unit vectors, averaged over positions

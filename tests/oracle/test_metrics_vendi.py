@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from vendi_score import vendi
+from vendi_score import vendi as peer
 
-from cgm.metrics import blocks, diversity
+from cgm.evaluation.metrics import blocks
+from cgm.evaluation.metrics.vendi_ratio import vendi
 
 
 @pytest.mark.parametrize(("count", "width"), [(40, 100), (100, 40), (90, 90), (30, 1)])
@@ -13,7 +14,7 @@ def test_vendi(monkeypatch, count, width, collapsed):
     x = np.abs(np.random.default_rng(0).normal(size=(count, width)))
     if collapsed:
         x = x[np.arange(count) % 4]
-    expected = vendi.score_dual(x) if count > width else vendi.score_X(x)
-    assert diversity.vendi(x) == pytest.approx(expected, rel=1e-10)
+    expected = peer.score_dual(x) if count > width else peer.score_X(x)
+    assert vendi(x) == pytest.approx(expected, rel=1e-10)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 5000)
-    assert diversity.vendi(x) == pytest.approx(expected, rel=1e-10)
+    assert vendi(x) == pytest.approx(expected, rel=1e-10)

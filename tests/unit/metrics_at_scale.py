@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cgm.config import Evaluation
 from cgm.data.prepared import open_prepared
-from cgm.evaluation import evaluate_outputs
-from cgm.reference import Reference, build_reference
+from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.reference import Reference, build_reference
+from cgm.experiment.settings import Evaluation
 
 SIZE, WIDTH = 32, 1280
 CONFIG = Evaluation(lpips="off")

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from cgm.config import Params, Run
-from cgm.metrics import METRICS
-from cgm.params import parse_params
+from cgm.evaluation.metrics import METRICS
+from cgm.experiment.params import Params, Run
+from cgm.experiment.reading import parse_params
 
 SIZE = 32
 COUNTS = {"train": 6, "val": 2, "test": 10}
@@ -21,9 +21,9 @@ BASE = {"mae": 0.06, "psnr": 20.0, "ssim": 0.8, "pd": 0.8, "kid": 0.02, "fid": 1
 LPIPS_NOTE = "the AlexNet weights (alexnet_100%.pth) are not at hand"
 
 
-def make_params(seeds: list[int], *, profile: str = "default", unpaired: bool = False) -> Params:
+def make_params(seeds: list[int], *, experiment: str = "default", unpaired: bool = False) -> Params:
     raw: dict[str, Any] = {
-        "profile": profile,
+        "experiment": experiment,
         "seeds": seeds,
         "training": {"batch_size": 8},
         "networks": {"unet": {"width": 32}, "patchgan": {"layers": 2}},
@@ -123,9 +123,7 @@ def metrics(order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
         values["intra_diversity"], notes["intra_diversity"] = None, "deterministic: one output per condition"
     return {
         "metrics": values,
-        "judges": {
-            name: {"none": "", "judge": JUDGE["name"], "lpips": "lpips-0.1.4-alexnet"}[spec.judge] for name, spec in METRICS.items()
-        },
+        "judges": {name: metric.seen_through(JUDGE["name"]) for name, metric in METRICS.items()},
         "n_real": {name: 0 if values[name] is None else 10 for name in METRICS},
         "n_fake": {name: 0 if values[name] is None else 10 for name in METRICS},
         "notes": notes,

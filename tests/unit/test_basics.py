@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from cgm import files, images, seeds
+from cgm.core import files, seeds
+from cgm.data import images
 
 
 def test_every_byte_survives_the_round_trip() -> None:
@@ -72,6 +74,18 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    running = tmp_path / f".value.{os.getppid()}.tmp.json"
+    for path in (tmp_path / f".value.{ended.pid}.tmp.json", running, tmp_path / ".value.1.tmp.json"):
+        path.touch()
+    with files.replacing(tmp_path / "value.json", durable=True) as temporary:
+        temporary.write_text("1")
+    assert {path.name for path in tmp_path.iterdir()} == {"value.json", running.name, ".value.1.tmp.json"}
+    assert files.read_json(tmp_path / "value.json") == 1
+
+
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "x.json", float("nan"))
@@ -94,7 +108,7 @@ def test_sha256_is_over_the_bytes_in_order(tmp_path: Path) -> None:
 
 def test_streams_follow_their_names_in_every_process() -> None:
     assert seeds.derive("d", "m", 0, "p") != seeds.derive("dm", "", 0, "p")
-    code = "from cgm import seeds; print(seeds.derive('d', 'm', 0, 'p'))"
+    code = "from cgm.core import seeds; print(seeds.derive('d', 'm', 0, 'p'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
     assert int(out.stdout) == seeds.derive("d", "m", 0, "p")
     first, second = (seeds.torch_generator("d", "m", 0, "p") for _ in range(2))

@@ -1,7 +1,8 @@
-"""The benchmark commands at tiny sizes: they run, and write what they say into their own sections."""
+"""The benchmark commands: what they compute from measurements, and their own sections of a page."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -9,12 +10,14 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from benchmarks import discrimination, metrics, precision, renew_section, whole
-from benchmarks.generators import GENERATORS
-from benchmarks.tolerances import Claim
+from benchmarks import engines, metrics, precision, stand_in, whole
+from benchmarks.page import ROOT, renew_section
 from benchmarks.whole import Job, Whole
-from cgm.errors import UserError
-from cgm.metrics import METRICS
+from cgm.core.errors import UserError
+from cgm.evaluation.metrics import METRICS
+from pipeline.stage_table import load_table
+
+COMMANDS = ("training", "engines", "metrics", "precision", "whole", "study.discrimination")
 
 
 def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):
@@ -28,28 +31,40 @@ def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):
     )
 
 
-def test_claims_say_what_they_assert():
-    rows = {"a": {"kid": 0.2}, "b": {"kid": 0.1}}
-    assert Claim(metric="kid", generator="a", low=0.1).holds(rows)
-    assert not Claim(metric="kid", generator="a", high=0.1).holds(rows)
-    relative = Claim(metric="kid", generator="a", low=1.5, high=2.5, over="b")
-    assert relative.holds(rows)
-    assert relative.text() == "a: 1.5…2.5 × b"
-    assert not Claim(metric="kid", generator="b", low=1.5, over="a").holds(rows)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_takes(command):
+    done = subprocess.run([sys.executable, "-m", f"benchmarks.{command}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: python -m benchmarks.{command}")
 
 
-def test_discrimination(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["discrimination", "--count", "12", "--limit", "20", "--splits", "1"])
-    discrimination.main()
-    printed = capsys.readouterr().out
-    lines = printed.splitlines()
-    for name in GENERATORS:
-        assert sum(line.startswith(f"| {name} |") for line in lines) >= 2, name
-    for name in METRICS:
-        assert f"| `{name}` |" in printed
-    assert len({line.count("|") for line in lines if line.startswith(tuple(f"| {name} |" for name in GENERATORS))}) == 3  # three tables
+@pytest.mark.slow
+def test_the_engines_agree_about_stand_ins(tmp_path):
+    """Each stage's command in the copy writes what the table promises, and then neither engine has anything to do."""
+    project = engines.Project(tmp_path, 10)
+    rows = engines.nothing_to_do(project, 1)
+    assert [row[1:3] for row in rows] == [["10", f"{len(load_table(tmp_path).stages)}"]] * 4
+    project.change(101.0)
+    project.run(*engines.SNAKEMAKE)
+    assert {name.split()[0] for name, *_ in project.jobs()} == {"train", "translate", "evaluate", "track", "report"}
 
 
+def test_a_stand_in_writes_the_outputs_of_its_stage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("seeds: [0]\n")
+    (tmp_path / stand_in.OUTS).write_text('{"train": ["results/{method}/{seed}/run.json", "data/{dataset}"]}')
+    monkeypatch.setattr(sys, "argv", ["stand_in", "train", "dataset=d", "method=m", "seed=0"])
+    stand_in.main()
+    assert (tmp_path / "results/m/0/run.json").is_file()
+    assert len(list((tmp_path / "data/d").iterdir())) == stand_in.FILES_IN_FOLDER
+    assert (tmp_path / stand_in.JOBS).read_text().startswith("train dataset=d method=m seed=0\t")
+
+
+def test_every_stage_has_its_stand_in():
+    assert sorted(engines.COMMAND.findall((ROOT / "dvc.yaml").read_text(encoding="utf-8"))) == sorted(engines.STAGES)
+
+
+@pytest.mark.slow
 def test_both_sides_of_the_metrics_benchmark_agree(tmp_path):
     metrics.make(tmp_path, 64, 12, 24)
     ours, packages = (metrics.SIDES[side](tmp_path, 12, 24, 1) for side in ("ours", "packages"))
@@ -103,18 +118,17 @@ def test_more_jobs_than_places_share_the_time():
     assert sum(whole.breakdown([*jobs, Job("prepare b", 1.0, 2.0)], 4.0, 2).values()) == pytest.approx(4.0)
 
 
-def test_the_verdicts_of_the_whole():
+def test_the_section_of_the_whole():
     two, eight = (Whole(cores, 2, wall, JOBS, "ab" * 32, 0.01) for cores, wall in ((2, 18.0), (8, 20.0)))
     assert two.pure == 9.25
     assert two.over_pure == pytest.approx(18.0 / 4.625)
     lines = whole.section("default", [two, eight]).splitlines()
-    assert "| 2 | 2 | 18 |  |  |  | 9 | 3.89 | ≤ 1.10 | **no** | `abababababababab` |" in lines
-    assert "| 8 | 2 | 20 | 1.11 | ≤ 1.15 | yes | 9 | 4.32 | ≤ 1.10 | **no** | `abababababababab` |" in lines
+    assert "| 2 | 2 | 18 |  | 9 | 3.89 | `abababababababab` |" in lines
+    assert "| 8 | 2 | 20 | 1.11 | 9 | 4.32 | `abababababababab` |" in lines
     assert any("`results.csv` are the same bytes" in line for line in lines)
     assert "| train | 2 | 5.0 | 3.8 | 1.2 |" in lines
-    smoke = whole.section("smoke", [two, Whole(8, 2, 21.0, JOBS, "cd" * 32, 0.01)])
-    assert "**not the same bytes**" in smoke
-    assert "| 8 | 2 | 21 | 1.17 | ≤ 1.15 | **no** | 9 | 4.54 |  |  | `cdcdcdcdcdcdcdcd` |" in smoke.splitlines()
+    other = whole.section("smoke", [two, Whole(8, 2, 21.0, JOBS, "cd" * 32, 0.01)])
+    assert "**not the same bytes**" in other
 
 
 def test_a_folder_that_is_in_use_is_not_run_in(tmp_path, monkeypatch, capsys):
@@ -158,8 +172,14 @@ def test_precisions_are_compared_over_seeds():
     assert "correction 1 are left: d mae pd." in text
 
 
-def test_precisions_of_other_seeds_are_not_compared(tmp_path):
+def test_precisions_of_other_seeds_are_not_compared(tmp_path, monkeypatch, capsys):
     for name, count in (("a", 3), ("b", 2)):
         results({"kid": [1.0] * count}).to_csv(tmp_path / f"{name}.csv")
-    with pytest.raises(UserError, match="no method with the same two seeds or more in both"):
-        precision.main([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
+    monkeypatch.setattr(sys, "argv", ["precision", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
+    with pytest.raises(SystemExit):
+        precision.main()
+    assert "no method with the same two seeds or more in both" in capsys.readouterr().err
+
+
+def test_every_shown_metric_of_the_precisions_has_a_record():
+    assert set(precision.SHOWN) <= set(METRICS)

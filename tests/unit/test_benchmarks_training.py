@@ -1,4 +1,4 @@
-"""The training benchmark: both sides train, and the ratios, shares and verdicts are what they say."""
+"""The training benchmark: both sides train, and the ratios and shares are what they say."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from benchmarks import training, training_page
 from benchmarks.reference_step import Aligned, ReferenceStep, Unaligned, write_images
 from benchmarks.training_job import PICTURES, PREPARED, Job, OurStep, experiment, run_together, train
 from benchmarks.training_page import INLINE, JOBS, RUN, Cell
+from cgm.core.errors import UserError
+from cgm.data.images import to_uint8
 from cgm.data.prepared import Prepared
-from cgm.errors import UserError
-from cgm.images import to_uint8
 
 METHODS = ("pix2pix", "cyclegan")
 
@@ -62,12 +62,9 @@ def test_each_ratio_compares_what_it_says():
     assert training_page.ratios(cells(120.0, 80.0, 60.0, 40.0)) == (3.0, 2.0, 2.0)
 
 
-def test_the_limit_holds_for_the_pipelines_throughput_at_its_own_batch():
-    slow, fast = cells(79.9, 200.0, 10.0, 40.0), cells(80.0, 20.0, 80.0, 40.0)
-    rows = training_page.beside({("a", 64, 8): slow, ("b", 64, 8): fast, ("b", 64, 1): slow}, 2, 8).splitlines()
-    assert "| `a` | 64 px | 8 | 2.00× | ≥ 2× | **no** | 5.00× | 7.99× |" in rows
-    assert "| `b` | 64 px | 8 | 2.00× | ≥ 2× | yes | 0.50× | 1.00× |" in rows
-    assert "| `b` | 64 px | 1 | 2.00× |  |  | 5.00× | 7.99× |" in rows
+def test_each_row_has_its_ratios():
+    rows = training_page.beside({("a", 64, 8): cells(79.9, 200.0, 10.0, 40.0)}, 2).splitlines()
+    assert "| `a` | 64 px | 8 | 2.00× | 5.00× | 7.99× |" in rows
 
 
 def test_shares_of_a_step_add_up_without_the_optimisers_that_are_in_the_updates():
@@ -91,7 +88,7 @@ def test_the_share_is_of_the_peak_of_the_same_way_and_precision():
     assert "| `a` | 64 px | one run | bfloat16 | 2.00 | 100 | 200 | 50% |" in text
 
 
-def test_every_entry_of_the_profile_is_measured_once():
+def test_every_entry_of_the_experiment_is_measured_once():
     params, _ = experiment(job("ours"))
     names = training.without_reference(params) + [("paired", name) for name in training.with_reference(params)]
     assert len(names) == len(set(names))
@@ -132,8 +129,9 @@ def test_both_sides_begin_with_the_same_networks_and_both_players_learn(method, 
             now = dict(players[player].named_parameters())
             assert any(not torch.equal(now[name], old[name]) for name in now)
     assert sides[0].precision == "float32"
-    assert set(sides[0].parts) == {*training_page.PARTS, "optimisers"}
+    assert set(sides[0].parts) == set(training_page.PARTS)
     assert min(sides[0].parts.values()) > 0
+    assert sides[0].trainer.optimiser_seconds() > 0
 
 
 def test_precision_is_what_the_networks_get(folder):
@@ -155,6 +153,7 @@ def test_a_cell_counts_the_images_of_its_steps(folder):
     assert answer["peak_mib"] > 100
 
 
+@pytest.mark.slow
 def test_processes_at_work_together_answer_each_for_itself_and_are_gone_after(folder):
     import psutil
 
@@ -165,6 +164,7 @@ def test_processes_at_work_together_answer_each_for_itself_and_are_gone_after(fo
     assert not [child for child in psutil.Process().children() if "benchmarks.training_job" in child.cmdline()]
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_named(folder, capfd):
     with pytest.raises(UserError, match=r"ours, nonsense, 32 px, batch 2, 1 thread\(s\): exit code 1"):
         run_together([replace(job("ours"), method="nonsense")], folder)

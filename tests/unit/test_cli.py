@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import replace
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from conftest import publish
 
-from cgm import weights
-from cgm.params import load_params
+from cgm.experiment.reading import load_params
+from cgm.networks.fixed import weights
 from pipeline import cli
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -36,23 +39,23 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return error
 
 
-def test_profile_switches_between_profiles(project: Path) -> None:
+def test_experiment_switches_between_experiments(project: Path) -> None:
     for name in ("smoke", "full", "default"):
-        cli.main(["profile", name])
-        assert (project / "params.yaml").read_bytes() == (project / f"profiles/{name}.yaml").read_bytes()
+        cli.main(["experiment", name])
+        assert (project / "params.yaml").read_bytes() == (project / f"experiments/{name}.yaml").read_bytes()
 
 
-def test_profile_keeps_an_edited_experiment(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_experiment_keeps_an_edited_experiment(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edited = (project / "params.yaml").read_text() + "# mine\n"
     (project / "params.yaml").write_text(edited)
-    assert "--force" in fails(capsys, "profile", "smoke")
+    assert "--force" in fails(capsys, "experiment", "smoke")
     assert (project / "params.yaml").read_text() == edited
-    cli.main(["profile", "smoke", "--force"])
-    assert (project / "params.yaml").read_bytes() == (project / "profiles/smoke.yaml").read_bytes()
+    cli.main(["experiment", "smoke", "--force"])
+    assert (project / "params.yaml").read_bytes() == (project / "experiments/smoke.yaml").read_bytes()
 
 
-def test_unknown_profile_lists_the_known(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    error = fails(capsys, "profile", "smokee")
+def test_an_unknown_experiment_lists_the_known(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(capsys, "experiment", "smokee")
     assert "default, full, smoke" in error
     assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
 
@@ -60,17 +63,17 @@ def test_unknown_profile_lists_the_known(project: Path, capsys: pytest.CaptureFi
 def test_outside_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert "params.yaml: not found" in fails(capsys, "check")
-    assert "profiles/" in fails(capsys, "profile", "smoke")
+    assert "experiments/" in fails(capsys, "experiment", "smoke")
 
 
 def test_check_lists_the_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["profile", "smoke"])
+    cli.main(["experiment", "smoke"])
     capsys.readouterr()
     cli.main(["check"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "openmoji/mae/0"
-    assert len(lines) == 25
-    assert "24 runs" in lines[-1]
+    assert len(lines) == 27
+    assert "26 runs" in lines[-1]
 
 
 def test_check_names_what_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,28 +97,27 @@ def mine(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_weights_are_listed(mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    (mine / weights.PUBLISHED["vgg16"].file).write_bytes(b"other")
-    (mine / weights.PUBLISHED["alexnet"].file).write_bytes(b"right")
-    entry = replace(weights.PUBLISHED["alexnet"], sha256=sha256(b"right").hexdigest())
-    monkeypatch.setitem(weights.PUBLISHED, "alexnet", entry)
+    (mine / weights.entry("vgg16").file).write_bytes(b"other")
+    (mine / weights.entry("alexnet").file).write_bytes(b"right")
+    entry = publish(monkeypatch, "alexnet", sha256=sha256(b"right").hexdigest())
     cli.main(["weights"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[::2]] == [
-        ["vgg16", "wrong", str(mine / weights.PUBLISHED["vgg16"].file)],
+        ["vgg16", "wrong", str(mine / weights.entry("vgg16").file)],
+        ["inception-2015", "missing", str(mine.parent / "torch/hub/checkpoints" / weights.entry("inception-2015").file)],
         ["alexnet", "verified", str(mine / entry.file)],
-        ["inception-2015", "missing", str(mine.parent / "torch/hub/checkpoints" / weights.PUBLISHED["inception-2015"].file)],
     ]
-    assert [line.split()[-1] for line in lines[1::2]] == [each.url for each in weights.PUBLISHED.values()]
+    assert [line.split()[-1] for line in lines[1::2]] == [weights.entry(name).url for name in weights.published()]
 
 
 def test_weights_by_name(mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    file = mine / weights.PUBLISHED["alexnet"].file
+    file = mine / weights.entry("alexnet").file
     file.write_bytes(b"right")
     digest = sha256(b"right").hexdigest()
-    monkeypatch.setitem(weights.PUBLISHED, "alexnet", replace(weights.PUBLISHED["alexnet"], sha256=digest))
+    publish(monkeypatch, "alexnet", sha256=digest)
     cli.main(["weights", "alexnet"])
     assert capsys.readouterr().out == f"alexnet: {file} sha256 {digest}\n"
-    assert "expected one of vgg16, alexnet, inception-2015" in fails(capsys, "weights", "alexnet", "vgg19")
+    assert "expected one of vgg16, inception-2015, alexnet" in fails(capsys, "weights", "alexnet", "vgg19")
     with pytest.raises(SystemExit) as caught:  # nobody answers; what was tried stands before the error
         cli.main(["weights", "vgg16"])
     assert caught.value.code == 2
@@ -128,14 +130,14 @@ def test_a_weights_folder_that_is_not_there(mine: Path, capsys: pytest.CaptureFi
 
 
 def test_weights_that_an_experiment_needs() -> None:
-    assert cli.needed_weights(load_params(ROOT / "profiles/default.yaml")) == []
-    assert cli.needed_weights(load_params(ROOT / "profiles/full.yaml")) == ["alexnet", "inception-2015"]
+    assert cli.needed_weights(load_params(ROOT / "experiments/default.yaml")) == []
+    assert cli.needed_weights(load_params(ROOT / "experiments/full.yaml")) == ["inception-2015", "alexnet"]
 
 
 def test_doctor_knows_the_experiments_weights(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["doctor"])
     assert "weights     vgg16: not here; it is downloaded at first use, or now by `cgm weights vgg16`\n" in capsys.readouterr().out
-    (mine / weights.PUBLISHED["vgg16"].file).write_bytes(b"other")
+    (mine / weights.entry("vgg16").file).write_bytes(b"other")
     assert "weights of vgg16" in fails(capsys, "doctor")
 
 
@@ -144,3 +146,34 @@ def test_doctor_looks_at_this_machine(project: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     for word in ("python", "torch", "snakemake", "dvc", "mlflow", "cores", "disk", "device", "weights     efficientnet-lite0: sha256"):
         assert word in out
+
+
+@pytest.mark.parametrize(("old", "new"), [(["smoke"], "smoke"), (["--force", "smoke"], "smoke"), ([], "NAME")])
+def test_the_old_command_says_the_new_one(project: Path, capsys: pytest.CaptureFixture[str], old: list[str], new: str) -> None:
+    before = (project / "params.yaml").read_bytes()
+    assert f"run `cgm experiment {new}`" in fails(capsys, "profile", *old)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_an_experiment_of_before_names_its_old_key(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("\nexperiment:", "\nprofile:", 1))
+    assert "params.yaml: profile: this key is called 'experiment' now; rename it" in fails(capsys, "check")
+
+
+STAGE = """
+from pipeline.stage_command import main
+def stage(params):
+    print("first … then")
+main(stage, argv=[])
+"""
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("command", [["-m", "pipeline.cli", "weights"], ["-c", STAGE]], ids=["cgm", "a stage"])
+def test_a_terminal_that_is_not_utf_8(project: Path, encoding: str, command: list[str]) -> None:
+    """Standard output, that is: Python itself takes care of standard error."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(project / "torch…")}
+    found = subprocess.run([sys.executable, *command], cwd=project, env=environment, capture_output=True, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert b"torch?" in found.stdout or found.stdout == b"first ? then\n"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from cgm.errors import UserError
-from cgm.params import load_params, parse_params
+from cgm.core.errors import UserError
+from cgm.experiment.reading import load_params, parse_params, read_yaml
 
 ROOT = Path(__file__).parents[2]
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
+RAW = read_yaml(ROOT / "experiments/default.yaml", remedy="")
 
 
 def edited(path: str, value: Any) -> dict[str, Any]:
@@ -57,8 +58,10 @@ def test_an_integer_will_do_for_a_float() -> None:
         ("methods", [], "methods: found list, expected a mapping"),
         ("datasets.openmoji.image_size", 100, "datasets.openmoji.image_size: found 100; input should be 32, 64, 128 or 256"),
         ("datasets.openmoji.image_sise", 64, "datasets.openmoji.image_sise: unknown key; did you mean 'image_size'?"),
-        ("datasets.openmoji.source", "openmojo", "datasets.openmoji.source: found 'openmojo'"),
-        ("datasets.openmoji.path", "somewhere", "datasets.openmoji: 'path' goes with 'source: folder'"),
+        ("datasets.openmoji.source", "openmojo", "datasets.openmoji.source: unknown source 'openmojo'; did you mean 'openmoji'?"),
+        ("datasets.openmoji.path", "somewhere", "datasets.openmoji.path: unknown key"),
+        ("datasets.mine", {"source": "folder", "kimg": 1.0}, "datasets.mine.path: missing"),
+        ("datasets.mine", {"kimg": 1.0}, "datasets.mine.source: missing; expected one of openmoji, fluent"),
         ("datasets.Open Moji", {"source": "openmoji", "kimg": 1.0}, "datasets.Open Moji: names become folder names"),
         ("datasets.fluent-unpaired", {"source": "fluent", "kimg": 1.0}, "datasets.fluent-unpaired: also stands in unpaired.datasets"),
         ("datasets.other", {"source": "fluent-unpaired", "kimg": 1.0}, "move the entry to unpaired.datasets"),
@@ -70,8 +73,22 @@ def test_an_integer_will_do_for_a_float() -> None:
         ("datasets.openmoji.kimg", 0.001, "openmoji.kimg: 0.001 kimg is less than one step"),
         ("seeds", [1, 1], "seeds: found a seed twice"),
         ("seeds", [], "seeds: found []"),
-        ("evaluation.judge", "inception", "evaluation.judge: found 'inception'"),
-        ("training.judge", "inception-2015", "training.judge: found 'inception-2015'"),
+        ("evaluation.judge", "inception", "evaluation.judge: unknown network 'inception'; did you mean 'inception-2015'?"),
+        ("evaluation.judge", "alexnet", "evaluation.judge: network 'alexnet' can't be used here; expected one of efficientnet-lite0"),
+        (
+            "training.judge",
+            "inception-2015",
+            "training.judge: network 'inception-2015' can't be used here; expected one of efficientnet-lite0, efficientnet-lite1, vgg16",
+        ),
+        ("methods.mae", {"generator": "unett"}, "methods.mae.generator: unknown generator 'unett'; did you mean 'unet'?"),
+        ("methods.pix2pix", {"adversarial": "wgan"}, "methods.pix2pix.adversarial: unknown adversarial loss 'wgan'"),
+        (
+            "methods.perceptual",
+            {"loss_network": "vgg61"},
+            "methods.perceptual.loss_network: unknown network 'vgg61'; did you mean 'vgg16'?",
+        ),
+        ("profile", "smoke", "profile: this key is called 'experiment' now"),
+        ("seeds", ["1:30"], "seeds.0: found '1:30'; input should be a valid integer"),
         ("weights", 3, "weights: found 3"),
         ("dataset", {}, "dataset: unknown key; did you mean 'datasets'?"),
     ],
@@ -98,6 +115,120 @@ def test_files_that_are_not_params(tmp_path: Path) -> None:
     broken.write_text("a: [1,\n")
     with pytest.raises(UserError, match="not valid YAML"):
         load_params(broken)
+    broken.write_text("a: 2026-13-01\n")
+    with pytest.raises(UserError, match="not valid YAML: month must be in"):
+        load_params(broken)
+    broken.write_bytes(b"a: caf\xe9\n")
+    with pytest.raises(UserError, match=r"not valid YAML: .*utf-8"):
+        load_params(broken)
+    with pytest.raises(UserError, match="can't be read"):
+        load_params(tmp_path)
     broken.write_text("- a\n")
     with pytest.raises(UserError, match="found list, expected a mapping"):
         load_params(broken)
+
+
+def test_hinge_is_one_line_of_params() -> None:
+    params = parse_params(edited("methods.pix2pix_hinge", {"implementation": "pix2pix", "adversarial": "hinge"}))
+    assert params.method("openmoji", "pix2pix_hinge").adversarial == "hinge"
+
+
+def test_a_gan_needs_no_pairs() -> None:
+    assert "fluent-unpaired/gan/0" in {str(run) for run in parse_params(edited("unpaired.methods.gan", {})).runs()}
+
+
+@pytest.mark.parametrize("group", ["", "unpaired."])
+def test_names_that_the_engines_would_join_alike_are_refused(group: str) -> None:
+    """a × b-c and a-b × c are both the stage train@a-b-c-0."""
+    raw = edited(f"{group}datasets.a", {"source": "folder", "path": "one", "kimg": 1.0})
+    place = raw["unpaired"] if group else raw
+    place["datasets"]["a-b"] = {"source": "folder", "path": "two", "kimg": 1.0}
+    place["methods"]["b-c"] = place["methods"]["c"] = {"implementation": "cyclegan"}
+    with pytest.raises(UserError, match="a-b × c and a × b-c would both be the stage a-b-c; rename one of them"):
+        parse_params(raw)
+
+
+def test_names_are_joined_within_a_group_only() -> None:
+    """The unpaired stages carry another prefix: train@a-b-c-0 and train-unpaired@a-b-c-0."""
+    raw = edited("datasets.a", {"source": "folder", "path": "one", "kimg": 1.0})
+    raw["methods"]["b-c"] = {"implementation": "cyclegan"}
+    raw["unpaired"]["datasets"]["a-b"] = {"source": "folder", "path": "two", "kimg": 1.0}
+    raw["unpaired"]["methods"]["c"] = {"implementation": "cyclegan"}
+    assert {"a/b-c/0", "a-b/c/0"} <= {str(run) for run in parse_params(raw).runs()}
+
+
+TOKENS = [
+    "010",
+    "0o10",
+    "0x10",
+    "1:30",
+    "off",
+    "yes",
+    "1e-05",
+    "1_000",
+    ".5",
+    "1e3",
+    "~",
+    "2026-01-01",
+    "0b11",
+    "+5",
+    "1.0",
+    "true",
+    ".inf",
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_both_engines_read_one_value(token: str, tmp_path: Path) -> None:
+    from dvc.utils.serialize import parse_yaml
+
+    (tmp_path / "a.yaml").write_text(f"a: {token}\n")
+    ours, theirs = read_yaml(tmp_path / "a.yaml", remedy=""), parse_yaml(f"a: {token}\n", "a.yaml")
+    assert ours == theirs
+    assert type(ours["a"]) is type(theirs["a"])
+
+
+def test_seeds_with_leading_zeros_are_decimal(tmp_path: Path) -> None:
+    text = (ROOT / "experiments/smoke.yaml").read_text().replace("seeds: [0, 1]", "seeds: [0, 010, 020]")
+    (tmp_path / "params.yaml").write_text(text)
+    assert load_params(tmp_path / "params.yaml").seeds == [0, 10, 20]
+
+
+@pytest.mark.parametrize("token", ["1:30", "off", "1.5", "2026-01-01", "~", "1e3"])
+def test_a_seed_that_is_no_whole_number_is_one_line(token: str, tmp_path: Path) -> None:
+    text = (ROOT / "experiments/smoke.yaml").read_text().replace("seeds: [0, 1]", f"seeds:\n  - 0\n  - {token}")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"params\.yaml: seeds\.1: found .*; input should be a valid integer$"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_neither_engine_reads_a_colon_within_brackets(tmp_path: Path) -> None:
+    from dvc.exceptions import DvcException
+    from dvc.utils.serialize import parse_yaml
+
+    (tmp_path / "params.yaml").write_text("seeds: [1:30]\n")
+    with pytest.raises(UserError, match=r"not valid YAML: .* line 1, column 9"):
+        load_params(tmp_path / "params.yaml")
+    with pytest.raises(DvcException):
+        parse_yaml("seeds: [1:30]\n", "params.yaml")
+
+
+def test_reading_an_experiment_imports_nothing_that_is_slow(tmp_path: Path) -> None:
+    """The project's experiments, and one with a user's own folder."""
+    experiments = [str(ROOT / f"experiments/{name}.yaml") for name in ("smoke", "default", "full")]
+    text = (
+        (ROOT / "experiments/smoke.yaml")
+        .read_text()
+        .replace("\ndatasets:\n", "\ndatasets:\n  mine: {source: folder, path: here, kimg: 1}\n")
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    assert "mine" in load_params(tmp_path / "params.yaml").datasets
+    code = """
+import sys
+from cgm.experiment.reading import load_params
+load_params(sys.argv[1])
+print(sorted({"torch", "numpy", "PIL", "matplotlib"} & sys.modules.keys()))
+"""
+    for path in (*experiments, str(tmp_path / "params.yaml")):
+        found = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n", path

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cgm.config import Dataset
-from cgm.data.embedded import extract
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, sha256, write_json
 from cgm.data.listing import SIDES, SPLITS, read_listing
 from cgm.data.prepare import prepare, select
 from cgm.data.prepared import open_prepared
-from cgm.data.sources import fetch
-from cgm.errors import UserError
-from cgm.files import read_json, sha256
+from cgm.data.sources import SOURCES
+from cgm.data.sources.archives import extract
+from cgm.experiment.reading import parse_params
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "data" / "embedded"
@@ -33,7 +33,7 @@ COUNTS = {
 
 
 def settings(source, **values):
-    return Dataset(**{"source": source, "kimg": 1.0, "image_size": 32, **values})
+    return SOURCES[source].Settings(**{"source": source, "kimg": 1.0, "image_size": 32, **values})
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def raw(tmp_path_factory):
     """Each source fetched once: a function from source to raw folder."""
     folder = tmp_path_factory.mktemp("raw")
     for source in ("openmoji", "fluent", "fluent-unpaired"):
-        fetch(settings(source), folder / source, paired=source != "fluent-unpaired", archives=ARCHIVES)
+        SOURCES[source].fetch(settings(source), folder / source, paired=source != "fluent-unpaired", root=ROOT)
     return lambda source: folder / source
 
 
@@ -53,7 +53,7 @@ def prepared(raw, out, source, processes=1, **values):
 
 @pytest.mark.parametrize(("source", "variant"), COUNTS)
 def test_counts(raw, source, variant):
-    chosen = select(read_listing(raw(source)), settings(source, variant=variant), source)
+    chosen = select(read_listing(raw(source)), settings(source, variant=variant))
     assert tuple(len(chosen[split, side]) for split in SPLITS for side in SIDES) == COUNTS[source, variant]
     assert all(picture.label for side in chosen.values() for picture in side)
 
@@ -113,7 +113,7 @@ def test_fluent_unpaired_is_disjoint_in_train_and_aligned_elsewhere(raw, tmp_pat
     assert data.hidden_pairs
     assert data.card["leakage"]["passed"] is True
     assert data.card["leakage"]["train A/train B"] == {"shared_ids": 0}
-    every = select(read_listing(raw("fluent-unpaired")), settings("fluent-unpaired"), "fluent-unpaired")
+    every = select(read_listing(raw("fluent-unpaired")), settings("fluent-unpaired"))
     ids = {key: {picture.id for picture in pictures} for key, pictures in every.items()}
     assert not ids["train", "A"] & ids["train", "B"]
     assert not (ids["train", "A"] | ids["train", "B"]) & (ids["val", "A"] | ids["test", "A"])
@@ -133,23 +133,29 @@ def test_same_bytes_with_one_and_two_processes(raw, tmp_path, source):
 
 def test_limit_takes_by_hash_and_a_larger_limit_only_adds(raw):
     listing = read_listing(raw("openmoji"))
-    few, more, every = ([p.id for p in select(listing, settings("openmoji", limit=n), "d")["train", "A"]] for n in (20, 60, None))
+    few, more, every = ([p.id for p in select(listing, settings("openmoji", limit=n))["train", "A"]] for n in (20, 60, None))
     assert len(few) == 20
     assert few == sorted(few)
     assert set(few) < set(more) < set(every)
     assert few != sorted(every)[:20]
 
 
-def test_variant_all_of_a_source_without_it(raw):
-    with pytest.raises(UserError, match=r"fluent\.variant.*base pictures only"):
-        select(read_listing(raw("fluent")), settings("fluent", variant="all"), "fluent")
+def test_variant_all_of_a_source_without_it():
+    raw = {
+        "experiment": "test",
+        "seeds": [0],
+        "methods": {"mae": {}},
+        "datasets": {"fluent": {"source": "fluent", "variant": "all", "kimg": 1.0}},
+    }
+    with pytest.raises(UserError, match=r"datasets\.fluent\.variant: found 'all'; input should be 'base'"):
+        parse_params(raw)
 
 
 @pytest.fixture
 def archives(tmp_path):
     """A copy of the embedded Fluent archive (the one of fewer files) and its manifest, to be damaged."""
-    folder = tmp_path / "embedded"
-    folder.mkdir()
+    folder = tmp_path / "project" / "data" / "embedded"
+    folder.mkdir(parents=True)
     for name in ("manifest.json", "fluent-v1.tar.xz"):
         (folder / name).write_bytes((ARCHIVES / name).read_bytes())
     return folder
@@ -166,7 +172,7 @@ def test_damaged_archive(archives, tmp_path, damage):
         data[len(data) // 2] ^= 1
         path.write_bytes(data[: len(data) // 2] if damage == "truncated" else data)
     with pytest.raises(UserError) as error:
-        fetch(settings("fluent"), tmp_path / "raw" / "fluent", paired=True, archives=archives)
+        SOURCES["fluent"].fetch(settings("fluent"), tmp_path / "raw" / "fluent", paired=True, root=archives.parents[1])
     message = str(error.value)
     assert str(path) in message
     assert "git checkout" in message
@@ -180,11 +186,28 @@ def test_damaged_archive(archives, tmp_path, damage):
 
 def test_damaged_archive_keeps_what_was_fetched_before(archives, tmp_path):
     out = tmp_path / "raw" / "fluent"
-    fetch(settings("fluent"), out, paired=True, archives=archives)
+    SOURCES["fluent"].fetch(settings("fluent"), out, paired=True, root=archives.parents[1])
     (archives / "fluent-v1.tar.xz").write_bytes(b"")
     with pytest.raises(UserError):
-        fetch(settings("fluent"), out, paired=True, archives=archives)
+        SOURCES["fluent"].fetch(settings("fluent"), out, paired=True, root=archives.parents[1])
     assert len(read_listing(out)) == 2322
+
+
+def test_another_archive_is_fetched_again_and_another_budget_is_not(archives):
+    source, root = SOURCES["fluent"], archives.parents[1]
+    before = source.identity(settings("fluent"), root)
+    assert source.identity(settings("fluent", kimg=9.0, limit=3, image_size=64), root) == before
+    manifest = read_json(archives / "manifest.json")
+    manifest["fluent"]["sha256"] = "0" * 64
+    write_json(archives / "manifest.json", manifest)
+    assert source.identity(settings("fluent"), root) != before
+
+
+def test_a_damaged_archive_is_found_before_anything_starts(archives):
+    SOURCES["fluent"].check(settings("fluent"), archives.parents[1])
+    (archives / "fluent-v1.tar.xz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"fluent-v1\.tar\.xz: found SHA-256 e3b0c442.*, expected .*; restore it with `git checkout"):
+        SOURCES["fluent"].check(settings("fluent"), archives.parents[1])
 
 
 @pytest.mark.parametrize("kind", ["parent", "absolute link", "device"])
@@ -208,7 +231,7 @@ def test_stages_end_to_end_and_exit_code_of_a_corrupted_archive(archives, tmp_pa
     (tmp_path / "data").mkdir()
     archives.rename(tmp_path / "data" / "embedded")
     (tmp_path / "params.yaml").write_text(
-        "profile: test\nseeds: [0]\nmethods: {mae: {}}\ndatasets:\n  small: {source: fluent, image_size: 32, limit: 4, kimg: 1.0}\n"
+        "experiment: test\nseeds: [0]\nmethods: {mae: {}}\ndatasets:\n  small: {source: fluent, image_size: 32, limit: 4, kimg: 1.0}\n"
     )
 
     def run(*arguments):

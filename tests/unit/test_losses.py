@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from cgm import losses
+from cgm.methods import losses
+from cgm.methods.losses import Hinge, LeastSquares, Vanilla
 
 
 def test_mae_and_mse_by_hand() -> None:
@@ -21,17 +22,25 @@ def test_vanilla_is_binary_cross_entropy(real: bool) -> None:
     logits = torch.tensor([0.3, -2.0, 1.5])
     probability = [1 / (1 + math.exp(-value)) for value in logits.tolist()]
     expected = -sum(math.log(p if real else 1 - p) for p in probability) / 3
-    assert losses.vanilla(logits, real).item() == pytest.approx(expected, rel=1e-6)
+    loss = Vanilla().real(logits) if real else Vanilla().fake(logits)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_vanilla_stays_finite_for_a_certain_discriminator() -> None:
-    assert losses.vanilla(torch.tensor([-1e4]), True).item() == pytest.approx(1e4)
+    assert Vanilla().generator(torch.tensor([-1e4])).item() == pytest.approx(1e4)
 
 
 def test_lsgan_by_hand() -> None:
     logits = torch.tensor([0.0, 3.0])
-    assert losses.lsgan(logits, True).item() == pytest.approx((1 + 4) / 2)
-    assert losses.lsgan(logits, False).item() == pytest.approx((0 + 9) / 2)
+    assert LeastSquares().real(logits).item() == pytest.approx((1 + 4) / 2)
+    assert LeastSquares().fake(logits).item() == pytest.approx((0 + 9) / 2)
+
+
+def test_hinge_by_hand() -> None:
+    logits = torch.tensor([-0.5, 0.5, 2.0])
+    assert Hinge().real(logits).item() == pytest.approx((1.5 + 0.5 + 0) / 3)
+    assert Hinge().fake(logits).item() == pytest.approx((0.5 + 1.5 + 3.0) / 3)
+    assert Hinge().generator(logits).item() == pytest.approx(-2 / 3)
 
 
 def test_feature_reconstruction_sums_layer_means() -> None:
@@ -54,13 +63,13 @@ def test_style_reconstruction_broadcasts_one_target() -> None:
 
 def test_total_variation_by_hand() -> None:
     image = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]]]])
-    assert losses.total_variation(image).item() == pytest.approx((4 + 9) / 2 + (1 + 4) / 2)
+    assert losses.total_variation(image).item() == pytest.approx(4 + 9 + 1 + 4)
     assert losses.total_variation(torch.ones(1, 3, 4, 4)).item() == 0
 
 
 def test_accuracy_weights_real_and_fake_equally() -> None:
     real, fake = torch.tensor([2.0, -1.0, 3.0, 4.0]), torch.tensor([-1.0, 0.0])
-    assert losses.accuracy(real, fake, losses.VANILLA_BOUNDARY).item() == pytest.approx((3 / 4 + 1) / 2)
-    assert losses.accuracy(torch.tensor([0.4]), torch.tensor([0.6]), losses.LSGAN_BOUNDARY).item() == 0
+    assert Vanilla().accuracy(real, fake).item() == pytest.approx((3 / 4 + 1) / 2)
+    assert LeastSquares().accuracy(torch.tensor([0.4]), torch.tensor([0.6])).item() == 0
     constant = torch.full((5,), 0.7)
-    assert losses.accuracy(constant, constant, losses.LSGAN_BOUNDARY).item() == 0.5
+    assert LeastSquares().accuracy(constant, constant).item() == 0.5

@@ -5,24 +5,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from metrics_inputs import TEST, TRAIN, blurred, noisy, prepare
 
 import pipeline.evaluate
 import pipeline.reference
-from cgm import baselines, evaluation
-from cgm.config import Evaluation
+from cgm.core.errors import UserError
 from cgm.data.prepared import open_prepared
-from cgm.errors import UserError
-from cgm.evaluation import evaluate_outputs
-from cgm.metrics import METRICS, paired
-from cgm.metrics.judges import load_judge
-from cgm.metrics.validation import Validator
-from cgm.reference import Reference, build_reference
-from pipeline import stage
+from cgm.evaluation import baselines
+from cgm.evaluation.evaluate import distribution_metrics, distribution_scores, evaluate_outputs
+from cgm.evaluation.judges import load_judge
+from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.metrics.ms_ssim import ms_ssim
+from cgm.evaluation.metrics.needs import TARGETS
+from cgm.evaluation.reference import Reference, build_reference, reals_of
+from cgm.experiment.settings import Evaluation
+from cgm.networks.fixed import FIXED
+from cgm.training.curves import Validator
+from pipeline import stage_command
 
 CONFIG = Evaluation(neighbours=5, bins=8, floor_splits=2, lpips="off")
 MISSING = {"lpips", "intra_diversity", "ms_ssim"}
-PAIRED = {name for name, spec in METRICS.items() if spec.needs_targets}
+PAIRED = {name for name, spec in METRICS.items() if TARGETS in spec.needs}
+
+
+MARGINAL = {metric.name for metric in distribution_metrics(paired=False)}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def test_collapse_is_seen_with_and_without_noise(score, perfect, target, deviati
 
 def test_an_ignored_condition_is_seen_by_conditioning_alone(score, perfect, target):
     metrics = score(np.roll(target, 7, axis=0))
-    for name in evaluation.DISTRIBUTION_METRICS:
+    for name in MARGINAL:
         assert metrics[name] == pytest.approx(perfect[name], abs=1e-6, rel=1e-6), name
     assert abs(metrics["pairgain"]) < 0.1
     assert metrics["retrieval"] == 0
@@ -139,7 +146,7 @@ def test_the_batch_does_not_matter(prepared, reference, judge, target, monkeypat
     assert table.equals(same)
     assert len(judge.features(outputs)) == TEST
     before = judge.features(outputs)
-    monkeypatch.setattr("cgm.metrics.judges.BATCH", 7)
+    monkeypatch.setattr("cgm.evaluation.judges.BATCH", 7)
     np.testing.assert_allclose(judge.features(outputs), before, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judge.look(outputs[:5])[1], judge.embeddings(outputs[:9])[:5], atol=1e-5)
 
@@ -153,7 +160,7 @@ def test_samples(prepared, reference, judge, target, monkeypatch):
     assert three["n_fake"]["intra_diversity"] == 3 * TEST
     assert {**three["metrics"], "intra_diversity": None} == one["metrics"]
     assert table["intra_diversity"].mean() == pytest.approx(three["metrics"]["intra_diversity"])
-    monkeypatch.setattr(evaluation, "INTRA_CONDITIONS", 40)  # neither none nor all, and cut within a block
+    monkeypatch.setattr("cgm.evaluation.metrics.intra_diversity.CONDITIONS", 40)  # neither none nor all, and cut within a block
     fewer, table = evaluate_outputs(samples, prepared, reference, CONFIG, judge)
     assert table["intra_diversity"].notna().sum() == 40
     assert fewer["n_fake"]["intra_diversity"] == 120
@@ -200,7 +207,7 @@ def test_unpaired_data(tmp_path, judge, hidden):
     assert (result["spectrum"]["targets"] == reference.spectrum.tolist()) is not hidden
     assert result["n_real"]["spectrum_distance"] == (TEST if hidden else TRAIN)
     assert result["chance"] == ({"retrieval": 1 / TEST} if hidden else {})
-    assert "fjd" not in baselines.floor_scores(prepared, reference, CONFIG, 0).values
+    assert "fjd" not in baselines.floor_scores(prepared, reference, CONFIG, judge, 0)
     assert ("mae" in table) is hidden
     assert result["metrics"]["kid"] > 0.05
     if not hidden:
@@ -217,8 +224,25 @@ def test_too_few_images_leave_reasons(tmp_path, judge):
     assert result["notes"]["recall"] == "needs more than 5 images (evaluation.neighbours), found 4"
     assert result["notes"]["jsd"].startswith("needs 500 different train targets or more")
     assert result["metrics"]["kid"] is not None
+    assert result["metrics"]["near_duplicate_share"] is not None
     rows = baselines.reference_rows(prepared, reference, config, judge)
     assert {row["metric"] for row in rows if row["value"] is None} >= {"recall", "ndb", "jsd"}
+
+
+def test_fewer_train_targets_than_outputs(prepared, reference, judge, target):
+    few = reals_of(reference.features[:20], CONFIG, np.random.default_rng(0))
+    values = distribution_scores(
+        target,
+        judge.features(target),
+        few,
+        CONFIG,
+        judge,
+        lambda purpose: np.random.default_rng(0),
+        real_images=lambda: prepared.images("train", "B")[:20],
+    )
+    assert values["near_duplicate_share"].note == "needs as many train targets as outputs, found 20 for 60"
+    assert values["near_duplicate_share"].columns["nearest_output"].shape == (TEST,)
+    assert values["recall"].n_real == 20
 
 
 def test_one_test_image(tmp_path, judge):
@@ -237,15 +261,15 @@ def test_ms_ssim_where_images_are_large_enough(tmp_path, judge):
     reference = build_reference(prepared, CONFIG, judge)
     outputs = noisy(np.array(prepared.images("test", "B")), 0.05)
     result, table = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
-    assert result["metrics"]["ms_ssim"] == pytest.approx(paired.ms_ssim(outputs, prepared.images("test", "B")).mean())
+    assert result["metrics"]["ms_ssim"] == pytest.approx(ms_ssim(outputs, prepared.images("test", "B")).mean())
     assert table["ms_ssim"].between(0.5, 0.999).all()
 
 
 def test_outputs_in_bgr_are_an_error(prepared, reference, judge, target):
     with pytest.raises(UserError, match=r"outputs: found images that fit .* \(BGR\), expected RGB; .* run the stage 'translate' again"):
         evaluate_outputs(blurred(target, 1)[None, ..., ::-1], prepared, reference, CONFIG, judge)
-    # unless they are our own, as where the task is to exchange the channels and the baseline copies the input
-    result, _ = evaluate_outputs(target[None, ..., ::-1], prepared, reference, CONFIG, judge, ours=True)
+    # unless they are a baseline's, as where the task is to exchange the channels and the baseline copies the input
+    result, _ = evaluate_outputs(target[None, ..., ::-1], prepared, reference, CONFIG, judge, check_channel_order=False)
     assert result["metrics"]["mae"] > 0.01
 
 
@@ -282,7 +306,7 @@ def test_reference_rows(prepared, reference, judge, perfect):
     rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
     value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
     assert len(value) == len(rows)
-    assert {row["metric"] for row in rows if row["method"] == "floor:real"} == {*evaluation.DISTRIBUTION_METRICS, "fjd"}
+    assert {row["metric"] for row in rows if row["method"] == "floor:real"} == MARGINAL | {"fjd"}
     judged = {row["metric"]: row["judge"] for row in rows}
     assert (judged["distinct_share"], judged["fjd"]) == ("", "efficientnet-lite0")
     for split in range(2):
@@ -309,12 +333,15 @@ def test_baseline_images():
     assert baselines.mean_image(np.array([[[[0, 10, 255]]], [[[3, 20, 255]]]], np.uint8)).tolist() == [[[2, 15, 255]]]
 
 
-def test_validation_metrics(judge, target):
-    metrics = Validator(target, judge.network)(target)
+def test_validation_metrics(target):
+    def validator(targets):
+        return Validator(targets, FIXED[CONFIG.judge], torch.device("cpu"))
+
+    metrics = validator(target)(target)
     assert metrics == pytest.approx({"mae": 0, "ssim": 1, "pd": 0, "highfreq_ratio": 1}, abs=1e-9)
     outputs = blurred(target, 1)
-    one_by_one = [Validator(target[i : i + 1], judge.network)(outputs[i : i + 1]) for i in range(40)]
-    metrics = Validator(target[:40], judge.network)(outputs[:40])
+    one_by_one = [validator(target[i : i + 1])(outputs[i : i + 1]) for i in range(40)]
+    metrics = validator(target[:40])(outputs[:40])
     for name in ("mae", "ssim", "pd"):
         assert metrics[name] == pytest.approx(np.mean([row[name] for row in one_by_one]), rel=1e-4)
     assert metrics["highfreq_ratio"] < 0.1
@@ -325,16 +352,16 @@ def test_stages(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     prepare(Path("data/prepared/shapes"), test_size=12)
     Path("params.yaml").write_text(
-        "profile: test\nseeds: [0]\ncompute: {threads: 1}\nevaluation: {bins: 4, floor_splits: 1, neighbours: 3, lpips: 'off'}\n"
+        "experiment: test\nseeds: [0]\ncompute: {threads: 1}\nevaluation: {bins: 4, floor_splits: 1, neighbours: 3, lpips: 'off'}\n"
         "datasets:\n  shapes: {source: folder, path: x, kimg: 1.0}\nmethods: {mae: {}}\n",
         encoding="utf-8",
     )
 
     def reference():
-        stage.main(pipeline.reference.run, ("dataset",), ["dataset=shapes"])
+        stage_command.main(pipeline.reference.run, ("dataset",), ["dataset=shapes"])
 
     def evaluate():
-        stage.main(pipeline.evaluate.run, ("dataset", "method", "seed"), ["dataset=shapes", "method=mae", "seed=0"])
+        stage_command.main(pipeline.evaluate.run, ("dataset", "method", "seed"), ["dataset=shapes", "method=mae", "seed=0"])
 
     with pytest.raises(SystemExit, match="2"):
         evaluate()
@@ -345,11 +372,19 @@ def test_stages(tmp_path, monkeypatch, capsys):
     folder = Path("results/shapes/mae/0")
     folder.mkdir(parents=True)
     np.save(folder / "outputs.npy", np.load("data/prepared/shapes/test/B.npy")[None])
+    shown = np.load("data/prepared/shapes/val/B.npy")[:64]
+    np.save(folder / "validation.npy", shown)
     (folder / "run.json").write_text('{"status": "diverged"}', encoding="utf-8")
     evaluate()
     result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (result["dataset"], result["method"], result["seed"], result["status"]) == ("shapes", "mae", 0, "diverged")
     assert result["metrics"]["retrieval"] == 1
+    # the validation targets themselves: nearer to them, and more like train targets, than what needs no training
+    validation, untrained = result["validation"], json.loads(Path("data/reference/shapes.json").read_text())["validation"]
+    assert (validation["n"], validation["pd"]) == (len(shown), 0)
+    assert untrained["mean_image"]["pd"] > 0
+    assert untrained["copy_input"]["pd"] > 0
+    assert validation["kid"] < min(each["kid"] for each in untrained.values())
     assert len((folder / "per_image.csv").read_text(encoding="utf-8").splitlines()) == 13
     written = [Path("data/reference/shapes.npz"), Path("data/reference/shapes.json"), *folder.glob("*.json"), *folder.glob("*.csv")]
     before = [path.read_bytes() for path in written]

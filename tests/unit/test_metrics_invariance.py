@@ -5,13 +5,11 @@ import pytest
 import torch
 from metrics_inputs import TEST, noisy, prepare
 
-from cgm import evaluation
-from cgm.config import Evaluation
 from cgm.data.prepared import open_prepared
-from cgm.evaluation import evaluate_outputs
-from cgm.metrics import blocks, judges, paired, sharpness
-from cgm.metrics.judges import load_judge
-from cgm.reference import Reference, build_reference
+from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.judges import load_judge
+from cgm.evaluation.reference import Reference, build_reference
+from cgm.experiment.settings import Evaluation
 
 CONFIG = Evaluation(neighbours=5, bins=8, lpips="off")
 ROUNDING = 1e-5
@@ -52,11 +50,12 @@ def same(found: dict, expected: dict, but: tuple[str, ...] = (), rel: float = RO
 
 
 def test_batches_and_blocks(monkeypatch, outputs, prepared, reference, judge, before):
-    monkeypatch.setattr(evaluation, "DERANGEMENT_BLOCK", 7)
-    monkeypatch.setattr(judges, "BATCH", 5)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 30000)
-    monkeypatch.setattr(paired, "CHUNK", 3)
-    monkeypatch.setattr(sharpness, "CHUNK", 4)
+    monkeypatch.setattr("cgm.evaluation.look.BLOCK", 7)
+    monkeypatch.setattr("cgm.evaluation.judges.BATCH", 5)
+    monkeypatch.setattr("cgm.evaluation.metrics.blocks.BLOCK_BYTES", 30000)
+    monkeypatch.setattr("cgm.evaluation.metrics.ssim.CHUNK", 3)
+    monkeypatch.setattr("cgm.evaluation.metrics.luminance.CHUNK", 4)
+    monkeypatch.setattr("cgm.evaluation.metrics.colourfulness_ratio.CHUNK", 4)
     found, _ = evaluate_outputs(outputs[None], prepared, reference, CONFIG, judge)
     same(found, before[0], but=("pairgain",))  # within other blocks, each output is compared with another target
     assert found["intervals"]["kid"] == pytest.approx(before[0]["intervals"]["kid"], rel=ROUNDING)

@@ -4,12 +4,28 @@ import numpy as np
 import pytest
 from metrics_inputs import blurred, noisy, pairs
 
-from cgm.metrics import checks, conditioning, distribution, diversity, paired, sharpness
+from cgm.evaluation.metrics import checks
+from cgm.evaluation.metrics.colourfulness_ratio import colourfulness_ratio
+from cgm.evaluation.metrics.distinct_share import distinct_share
+from cgm.evaluation.metrics.fid import fid
+from cgm.evaluation.metrics.fjd import fjd
+from cgm.evaluation.metrics.gradient_ratio import gradient_ratio
+from cgm.evaluation.metrics.highfreq_ratio import highfreq_ratio
+from cgm.evaluation.metrics.kid import kid, kid_with_interval
+from cgm.evaluation.metrics.mae import mae
+from cgm.evaluation.metrics.ms_ssim import ms_ssim
+from cgm.evaluation.metrics.mse import mse
+from cgm.evaluation.metrics.near_duplicate_share import nearest_other
+from cgm.evaluation.metrics.neighbourhood import neighbourhood
+from cgm.evaluation.metrics.psnr import psnr
+from cgm.evaluation.metrics.retrieval import retrieval
+from cgm.evaluation.metrics.spectrum_distance import spectrum_distance
+from cgm.evaluation.metrics.ssim import ssim
 
 COUNT = 60
 ON_IMAGES = [
-    paired.mae, paired.mse, paired.psnr, paired.ssim, paired.ms_ssim, sharpness.highfreq_ratio, sharpness.gradient_ratio,
-    sharpness.colourfulness_ratio, sharpness.spectrum_distance, lambda x, y: diversity.distinct_share(y), checks.channel_order,
+    mae, mse, psnr, ssim, ms_ssim, highfreq_ratio, gradient_ratio,
+    colourfulness_ratio, spectrum_distance, lambda x, y: distinct_share(y), checks.channel_order,
 ]  # fmt: skip
 
 
@@ -43,19 +59,18 @@ def test_images(images, metric, mistake, message):
 
 def test_small_images(images):
     with pytest.raises(ValueError, match="found images of 16×20 px, expected 161 px or more each way"):
-        paired.ms_ssim(images, images)
+        ms_ssim(images, images)
 
 
 @pytest.mark.parametrize(
     ("metric", "fewest"),
     [
-        (distribution.fid, 2),
-        (distribution.kid, 2),
-        (lambda a, b: distribution.kid_interval(a, b, np.random.default_rng(0)), 2),
-        (lambda a, b: distribution.fjd(a, a, b, b), 2),
-        (lambda a, b: distribution.neighbourhood(a, b, 5), 6),
-        (diversity.near_duplicate_share, 2),
-        (conditioning.retrieval, 1),
+        (fid, 2),
+        (kid, 2),
+        (lambda a, b: kid_with_interval(a, b, np.random.default_rng(0)), 2),
+        (lambda a, b: fjd(a, a, b, b), 2),
+        (lambda a, b: neighbourhood(a, b, 5), 6),
+        (retrieval, 1),
     ],
 )
 def test_features(metric, fewest):
@@ -71,6 +86,17 @@ def test_features(metric, fewest):
     ]:
         with pytest.raises(ValueError, match=message):
             metric(fake, real)
+
+
+def test_features_of_one_kind():
+    x = np.random.default_rng(0).normal(size=(10, 4))
+    for wrong, message in [
+        (np.full((3, 2), np.nan), "found NaN or infinity"),
+        (x[:, 0], "expected N×D"),
+        (x[:1], "found 1 rows, expected 2"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            nearest_other(wrong)
 
 
 # ---- red and blue exchanged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -18,13 +19,15 @@ import pytest
 import yaml
 from report_inputs import make_params, write_inputs
 
-from cgm.config import Params
-from cgm.errors import UserError
-from cgm.metrics import METRICS
-from cgm.report.build import build
+from cgm.core.errors import UserError
+from cgm.evaluation.metrics import METRICS
+from cgm.experiment.params import Params
+from cgm.report.build import Report, build
+from cgm.report.figures import FIGURES
+from cgm.report.figures.curves import DRAWN, thinned
 from cgm.report.labels import SMOKE
 from cgm.report.results import COLUMNS
-from pipeline.report import publish
+from pipeline.report import renew
 
 ROOT = Path(__file__).parents[2]
 DIVERGED, MISSING = "icons_a/pix2pix/1", "icons_a/mae/2"
@@ -44,8 +47,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
 
 
 @pytest.fixture(scope="module")
-def files(tree: Path, params: Params) -> dict[str, bytes]:
+def report(tree: Path, params: Params) -> Report:
     return build(params, tree)
+
+
+@pytest.fixture(scope="module")
+def files(report: Report) -> dict[str, bytes]:
+    return report.cited
 
 
 def read(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
@@ -125,27 +133,28 @@ def test_further_metrics_have_their_table(files: dict[str, bytes]) -> None:
     # half the width of the interval over images, mean over the seeds that ended well
     assert float(rows["mae"]["kid_images"]) == pytest.approx(0.0015)
     assert rows["baseline:mean_image"]["kid_images"] == ""
-    assert "No intra-condition diversity for mae" in files["tables/further-icons_a.md"].decode()
+    assert "No intra-condition diversity for MAE regression" in files["tables/further-icons_a.md"].decode()
 
 
-def test_the_spectrum_shows_what_is_missing(files: dict[str, bytes]) -> None:
-    rows = [row for row in read(files, "figures/spectrum-icons_a.csv") if row["method"] == "pix2pix"]
+def test_the_spectrum_shows_what_is_missing(report: Report) -> None:
+    rows = [row for row in read(report.drawn, "spectrum-icons_a.csv") if row["method"] == "pix2pix"]
     assert [float(row["median"]) for row in rows] == pytest.approx(
         [0, 0, -math.log10(2)], abs=1e-3
     )  # both sides plus the density of rounding
     assert {row["n"] for row in rows} == {"2"}  # one of its runs diverged
-    assert "has the spectrum nearest to the targets&#39; (0.00 decades, RMS)" in files["index.html"].decode()
+    assert "has the spectrum nearest to the targets&#39; (0.00 decades, RMS)" in report.cited["index.html"].decode()
 
 
-def test_a_rerender_is_byte_identical(files: dict[str, bytes], tree: Path, params: Params, tmp_path: Path) -> None:
+def test_a_rerender_is_byte_identical(report: Report, tree: Path, params: Params, tmp_path: Path) -> None:
     """Through the stage, in another process, with another hash seed and a user's matplotlibrc."""
     (tree / "params.yaml").write_text(yaml.safe_dump(raw(params), sort_keys=False))
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     subprocess.run([sys.executable, "-m", "pipeline.report"], cwd=tree, env=environment, check=True)
-    written = {path.relative_to(tree / "reports").as_posix(): path.read_bytes() for path in (tree / "reports").rglob("*") if path.is_file()}
-    assert sorted(written) == sorted(files)
-    assert [name for name in files if written[name] != files[name]] == []
+    for files, folder in ((report.cited, tree / "reports"), (report.drawn, tree / "build/report")):
+        written = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        assert sorted(written) == sorted(files)
+        assert [name for name in files if written[name] != files[name]] == []
 
 
 def raw(params: Params) -> dict[str, object]:
@@ -159,10 +168,70 @@ def raw(params: Params) -> dict[str, object]:
 def test_manifest_lists_every_file(files: dict[str, bytes]) -> None:
     listed = json.loads(files["manifest.json"])["sha256"]
     assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "manifest.json"}
-    for name in ("index.html", "tables/cost-style.tex", "figures/plane-icons_a.svg", "figures/plane-icons_a.csv"):
+    for name in ("index.html", "tables/cost-style.tex", "pictures/grid-style.png", "metrics/style/cyclegan.json", "curves.csv"):
         assert name in listed
-    for name in ("pictures/grid-style.png", "metrics/style/cyclegan.json", "curves.csv"):
-        assert name in listed
+
+
+def test_figures_are_vectors_with_their_numbers(report: Report) -> None:
+    for kind in ("plane", "spectrum", "validation", "losses"):
+        assert report.drawn[f"{kind}-icons_a.svg"].startswith(b"<?xml")
+        assert report.drawn[f"{kind}-icons_a.pdf"].startswith(b"%PDF")
+        assert read(report.drawn, f"{kind}-icons_a.csv")
+    assert not any(name.endswith((".svg", ".pdf")) for name in report.cited)  # nothing that a few new numbers would write anew
+
+
+def test_a_curve_on_the_page_is_as_fine_as_a_screen() -> None:
+    curve = [(float(place), 1.0, 1.0, 1.0, 3) for place in range(1001)]
+    thin = thinned(curve)
+    assert (len(thin), thin[0], thin[-1]) == (DRAWN, curve[0], curve[-1])
+    assert len({round(b[0] - a[0]) for a, b in itertools.pairwise(thin)}) <= 2
+    assert thinned(thin) == thin
+
+
+TOY = '''
+"""How many runs ended well, as a drawing and as a sheet."""
+
+from cgm.report.figures.figure import Figure, Picture
+from cgm.report.figures.sheet import sheet
+from cgm.report.plotting import csv_bytes
+
+
+def ended(results, dataset):
+    count = sum(run.ok for run in dataset.all_runs)
+
+    def draw(canvas, theme):
+        canvas.add_subplot().bar([0], [count], color=theme.colour(0))
+
+    return Picture(
+        kind="ended", dataset=dataset.name, title="Runs that ended well", alt="One bar.", takeaway=f"{count} runs ended well.",
+        csv=csv_bytes(("dataset", "ok"), [(dataset.name, count)]), draw=draw,
+    )
+
+
+def first(results, dataset):
+    image, width = sheet([[dataset.prepared.images("test", "A")[0]]], ["First"])
+    return Picture(
+        kind="first", dataset=dataset.name, title="The first input", alt="One image.", takeaway="Here it is.", image=image, width=width
+    )
+
+
+ENDED = Figure(kind="ended", make=ended)
+FIRST = Figure(kind="first", make=first)
+'''
+
+
+def test_a_new_figure_is_a_file_and_a_line(tree: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy_figures.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(FIGURES, "_entries", {name: f"toy_figures:{name.upper()}" for name in ("ended", "first")})
+    report = build(params, tree)
+    page = report.cited["index.html"].decode()
+    ended, first = page.index('<h3 id="ended-icons_a">Runs that ended well</h3>'), page.index('<h3 id="first-icons_a">')
+    assert ended < first  # in the order of the list
+    assert "10 runs ended well." in page
+    assert "pictures/first-icons_a.png" in json.loads(report.cited["manifest.json"])["sha256"]
+    assert read(report.drawn, "ended-icons_a.csv") == [{"dataset": "icons_a", "ok": "10"}]
+    assert report.drawn["ended-style.svg"]
 
 
 @pytest.mark.parametrize("name", ["index.html", "tables/main-icons_a.html", "tables/cost-style.html"])
@@ -192,9 +261,9 @@ def test_page_says_what_there_is(files: dict[str, bytes]) -> None:
 
 
 def test_one_seed_has_no_interval_and_smoke_is_stamped(tmp_path: Path) -> None:
-    params = make_params([4], profile="smoke")
+    params = make_params([4], experiment="smoke")
     write_inputs(tmp_path, params)
-    files = build(params, tmp_path)
+    files = build(params, tmp_path).cited
     table = files["tables/main-icons_a.md"].decode()
     assert "±" not in table.split("\n\nMean ±")[0].split("| Copy the input")[0]
     assert "One seed: no interval and no test." in table
@@ -206,7 +275,7 @@ def test_one_seed_has_no_interval_and_smoke_is_stamped(tmp_path: Path) -> None:
 
 def test_runs_that_failed_are_marked_and_their_old_files_not_read(params: Params, tree: Path) -> None:
     """A change made a stage fail: what the run left before the change is still there, and is not of this experiment."""
-    files = build(params, tree, without={"icons_a/mae/0": "build/logs/translate/icons_a/mae/0.log", "icons_a/mae/1": ""})
+    files = build(params, tree, without={"icons_a/mae/0": "build/logs/translate/icons_a/mae/0.log", "icons_a/mae/1": ""}).cited
     rows = [row for row in read(files, "results.csv") if (row["dataset"], row["method"]) == ("icons_a", "mae")]
     assert {(row["seed"], row["status"], bool(row["value"])) for row in rows} >= {("0", "failed", False), ("1", "missing", False)}
     table = files["tables/main-icons_a.md"].decode()
@@ -216,9 +285,9 @@ def test_runs_that_failed_are_marked_and_their_old_files_not_read(params: Params
 
 def test_nothing_but_a_plan(tmp_path: Path) -> None:
     params = make_params([0, 1])
-    files = build(params, tmp_path)
+    files = build(params, tmp_path).cited
     assert {row["status"] for row in read(files, "results.csv")} == {"missing"}
-    assert not any(name.startswith(("figures/", "pictures/")) for name in files)
+    assert not any(name.startswith(("pictures/", "curves")) for name in files)
     assert "0 of 8 runs ok, 8 missing" in files["index.html"].decode()
 
 
@@ -229,6 +298,9 @@ def test_unreadable_input_names_its_file(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:-9])
     with pytest.raises(UserError, match=r"icons_a/mae/0/metrics\.json: not valid JSON .* run the stage 'evaluate'"):
         build(params, tmp_path)
+    path.write_text(json.dumps({"metrics": {"mae": 0.1}, "validation": {"kid": float("inf")}}))
+    with pytest.raises(UserError, match=r"metrics\.json: validation kid: found inf, expected a finite number"):
+        build(params, tmp_path)
     path.write_text(json.dumps({"metrics": {"mae": float("nan")}}))
     with pytest.raises(UserError, match=r"metrics\.json: mae: found nan, expected a finite number"):
         build(params, tmp_path)
@@ -236,8 +308,8 @@ def test_unreadable_input_names_its_file(tmp_path: Path) -> None:
 
 def test_publishing_removes_what_is_stale(tmp_path: Path) -> None:
     folder = tmp_path / "reports"
-    publish({"index.html": b"1", "tables/old.csv": b"2", "gone/old.csv": b"3", "manifest.json": b"4"}, folder)
-    publish({"index.html": b"5", "tables/new.csv": b"6", "manifest.json": b"7"}, folder)
+    renew({"index.html": b"1", "tables/old.csv": b"2", "gone/old.csv": b"3", "manifest.json": b"4"}, folder)
+    renew({"index.html": b"5", "tables/new.csv": b"6", "manifest.json": b"7"}, folder)
     assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == {
         "index.html": b"5",
         "tables/new.csv": b"6",

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from report_inputs import make_params, write_inputs
 
-from cgm.config import Params
+from cgm.experiment.params import Params
 from cgm.report import labels
 from cgm.report.build import build
-from cgm.report.drawing import LIGHT
+from cgm.report.plotting import LIGHT
 from cgm.report.summary import AXES
-from pipeline.report import publish
+from pipeline.report import renew
 
 ROOT = Path(__file__).parents[2]
 PIX2PIX = "metrics/icons_a/pix2pix.json"
@@ -35,7 +35,7 @@ def params() -> Params:
 def files(tmp_path_factory: pytest.TempPathFactory, params: Params) -> dict[str, bytes]:
     root = tmp_path_factory.mktemp("inputs")
     write_inputs(root, params, diverged=("icons_a/pix2pix/1",), missing=("icons_a/mae/0", "icons_a/mae/1"))
-    return build(params, root)
+    return build(params, root).cited
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -
     # The stages would need the whole project: here only what is shown of their outcome.
     shown = {key: value for key, value in yaml.safe_load((ROOT / "dvc.yaml").read_text()).items() if key != "stages"}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(shown, sort_keys=False))
-    publish(files, folder / "reports")
+    renew(files, folder / "reports")
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
-    publish({**files, PIX2PIX: files[PIX2PIX].replace(b'"mae": 0.078', b'"mae": 0.178')}, folder / "reports")
+    renew({**files, PIX2PIX: files[PIX2PIX].replace(b'"mae": 0.078', b'"mae": 0.178')}, folder / "reports")
     return folder
 
 
@@ -79,11 +79,17 @@ def test_curves_of_every_dataset_are_in_one_table(files: dict[str, bytes]) -> No
     rows = list(csv.DictReader(io.StringIO(files["curves.csv"].decode())))
     assert {row["dataset"] for row in rows} == {"icons_a", "style"}
     assert {row["column"] for row in rows} == {"val/mae", "val/pd"}
-    assert len(rows) == sum(len(files[name].splitlines()) - 1 for name in files if re.match(r"figures/validation-.*csv", name))
+    assert {(row["dataset"], row["method"]) for row in rows} == {
+        ("icons_a", "pix2pix"), ("icons_a", "perceptual"), ("icons_a", "pix2pix_l10"), ("style", "cyclegan"),
+    }  # fmt: skip
+    third = next(row for row in rows if (row["method"], row["column"], row["kimg"]) == ("perceptual", "val/pd", "0.6"))
+    assert {name: third[name] for name in ("median", "lowest", "highest", "n")} == {
+        "median": "0.3333", "lowest": "0.3333", "highest": "0.3333", "n": "2",
+    }  # fmt: skip
 
 
 def test_nothing_was_run(tmp_path: Path, params: Params) -> None:
-    files = build(params, tmp_path)
+    files = build(params, tmp_path).cited
     assert json.loads(files[PIX2PIX]) == {"seeds": 0}
     assert "curves.csv" not in files
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 from report_inputs import JUDGE, make_params, metrics, write_inputs, write_json
 
-from cgm import stats
+from cgm.core.registry import Registry
+from cgm.evaluation import stats
+from cgm.evaluation.metrics import METRICS
+from cgm.methods import METHODS
 from cgm.report import labels
-from cgm.report.content import main_table
-from cgm.report.drawing import DARK, LIGHT, _contrast, place_labels, readable, to_rgb
-from cgm.report.pictures import shown_items
+from cgm.report.figures import FIGURES
+from cgm.report.figures.figure import Figure
+from cgm.report.figures.sheet import shown_items
+from cgm.report.plotting import DARK, LIGHT, _contrast, place_labels, readable, to_rgb
 from cgm.report.ranking import rank
 from cgm.report.results import DatasetResult, collect
-from cgm.report.tables import Cell, Column, Row, Table, escape_latex, to_csv, to_latex, to_markdown
+from cgm.report.table_format import Cell, Column, Row, Table, escape_latex, to_csv, to_latex, to_markdown
+from cgm.report.tables import TABLES
+from cgm.report.tables.main import main_table
+from cgm.report.tables.maker import TableMaker
 
 
 def interval(mean: float, half_width: float | None = None, n: int = 3) -> stats.Interval:
@@ -26,7 +34,8 @@ def interval(mean: float, half_width: float | None = None, n: int = 3) -> stats.
 
 
 TABLE = Table(
-    name="t",
+    kind="main",
+    dataset="icons",
     title="A & B",
     columns=(
         Column(key="method", title="Method", numeric=False),
@@ -81,13 +90,13 @@ def test_columns_keep_their_decimals() -> None:
     rows = tuple(
         Row(key=str(value), cells=(Cell(interval=interval(value, half)),)) for value, half in ((0.5, 0.02), (0.25, 0.00001), (1, 0.3))
     )
-    table = Table(name="t", title="t", columns=columns, rows=rows)
+    table = Table(kind="main", dataset="icons", title="t", columns=columns, rows=rows)
     assert [table.show(columns[0], row.cells[0]) for row in rows] == [("0.50", "0.02"), ("0.25", "<0.01"), ("1.00", "0.30")]
 
 
 def test_a_row_of_the_wrong_length_raises() -> None:
     with pytest.raises(ValueError, match="row a has 1 cells, expected 2"):
-        Table(name="t", title="t", columns=TABLE.columns, rows=(Row(key="a", cells=(Cell(text="a"),)),))
+        Table(kind="main", dataset="icons", title="t", columns=TABLE.columns, rows=(Row(key="a", cells=(Cell(text="a"),)),))
 
 
 def test_main_table_ranks_and_marks(tmp_path: Path) -> None:
@@ -109,7 +118,7 @@ def test_main_table_ranks_and_marks(tmp_path: Path) -> None:
     assert titles["kid"] == ("KD-EffLite0", "×10³")
     assert titles["fid"] == ("FD-EffLite0", "N = 10")
     assert "Chance level of retrieval@1: 1/10 = 0.1000." in table.footnotes
-    assert any("unet width 32 (64)" in note and "batch size 8 (1)" in note for note in table.footnotes)
+    assert any("unet width 32 (64)" in note and "batch size 8 (1; 4 for Perceptual loss)" in note for note in table.footnotes)
 
 
 def test_ranking_by_distance_from_the_target(tmp_path: Path) -> None:
@@ -154,10 +163,26 @@ def test_headings_name_the_judge(metric: str, judge: str, title: str) -> None:
     assert labels.metric_title(metric, judge) == title
 
 
-def test_arrows_and_families() -> None:
+def test_arrows_and_factors() -> None:
     assert [labels.arrow(metric) for metric in ("mae", "psnr", "vendi_ratio")] == ["↓", "↑", "→1"]
-    assert labels.family("efficientnet-lite1") == labels.family("efficientnet-lite0") != labels.family("vgg16")
-    assert len({labels.family(name) for name in ("efficientnet-lite0", "vgg16", "alexnet", "inception-2015")}) == 4
+    assert (labels.factor("mae"), labels.factor("kid")) == ("", "×10³")
+    assert labels.scaled_title("mae", "") == "MAE"
+
+
+def test_a_changed_metric_or_method_shows_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    kid, pix2pix = METRICS["kid"], METHODS["pix2pix"]
+    monkeypatch.setattr("cgm.evaluation.metrics.kid.KID", replace(kid, about=replace(kid.about, version=2)))
+    monkeypatch.setattr(pix2pix, "about", replace(pix2pix.about, version=3))
+    assert labels.metric_title("kid", "inception-2015") == "KID v2"
+    methods = make_params([0]).methods
+    assert labels.titles(methods, ["mae", "pix2pix", "pix2pix_l10"]) == "MAE regression, Pix2Pix v3 and Pix2Pix v3 (pix2pix_l10)"
+
+
+@pytest.mark.parametrize(("registry", "kind"), [(FIGURES, Figure), (TABLES, TableMaker)])
+def test_every_entry_is_a_record_of_its_name(registry: Registry[Figure] | Registry[TableMaker], kind: type) -> None:
+    for name, record in registry.items():
+        assert isinstance(record, kind)
+        assert record.kind == name
 
 
 def test_items_are_chosen_by_hash_alone() -> None:
@@ -168,7 +193,7 @@ def test_items_are_chosen_by_hash_alone() -> None:
 
 
 def test_labels_never_overlap() -> None:
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Canvas(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     anchors = [(0.5 + 0.01 * (number % 4), 0.5 + 0.01 * (number // 4)) for number in range(12)] + [(0.0, 0.0), (1.0, 1.0)]

@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 from report_inputs import make_params, write_inputs, write_json
 
-from cgm.report.content import cost_table, main_table, stability_table
-from cgm.report.facts import degradations
-from cgm.report.figures import loss_curves, validation_curves
-from cgm.report.html import table_page
+from cgm.report.figures.losses import loss_curves
+from cgm.report.figures.validation import validation_curves
+from cgm.report.footnotes import degradations
+from cgm.report.page import table_page
 from cgm.report.results import History, Results, collect
 from cgm.report.stability import budget_to, closing_mean, spike, typical
-from cgm.report.tables import Table, to_csv, to_latex, to_markdown
+from cgm.report.table_format import Table, to_csv, to_latex, to_markdown
+from cgm.report.tables.cost import cost_table
+from cgm.report.tables.main import main_table
+from cgm.report.tables.stability import stability_table
 
 RUNS = "results/icons_a"
 
@@ -227,12 +230,12 @@ def test_losses_are_the_players_terms_alone(tree: Path) -> None:
     results = read(tree)
     picture = loss_curves(results, results.datasets[0])
     assert picture is not None
-    drawn = {row["column"] for row in csv.DictReader(io.StringIO(picture.files["csv"].decode()))}
+    drawn = {row["column"] for row in csv.DictReader(io.StringIO(picture.csv.decode()))}
     assert drawn == {"G/adversarial", "D/real", "G/regression"}
 
 
 def test_validation_is_titled_by_the_trainings_judge(tmp_path: Path) -> None:
-    """As in the full profile, whose evaluation looks through another network than its curves."""
+    """As in the full experiment, whose evaluation looks through another network than its curves."""
     write_inputs(tmp_path, make_params([0]))
     params = make_params([0])
     params = params.model_copy(update={"training": params.training.model_copy(update={"judge": "vgg16"})})

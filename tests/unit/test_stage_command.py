@@ -14,28 +14,32 @@ from typing import Any
 
 import pytest
 
-from cgm.config import Params
-from cgm.errors import UserError
-from cgm.files import read_json, write_text
-from cgm.weights import ENVIRONMENT
-from pipeline.stage import ENGINE, INTERRUPTED, main
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, write_text
+from cgm.experiment.params import Params
+from cgm.networks.fixed.weights import ENVIRONMENT
+from pipeline.stage_command import ENGINE, INTERRUPTED, main
 
 ROOT = Path(__file__).parents[2]
 
 
+PARAMS = ROOT / "experiments/default.yaml"
+
+
 @pytest.fixture(autouse=True)
-def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def _in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(PARAMS, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
 
 
 def test_arguments_arrive_checked() -> None:
     seen: dict[str, Any] = {}
 
     def stage(params: Params, **values: Any) -> None:
-        seen.update(values, profile=params.profile)
+        seen.update(values, experiment=params.experiment)
 
     main(stage, ("dataset", "method", "seed"), ["dataset=openmoji", "seed=1", "method=mae"])
-    assert seen == {"dataset": "openmoji", "method": "mae", "seed": 1, "profile": "default"}
+    assert seen == {"dataset": "openmoji", "method": "mae", "seed": 1, "experiment": "default"}
 
 
 @pytest.mark.parametrize(
@@ -64,8 +68,7 @@ def test_bad_arguments_are_one_line_and_exit_code_2(arguments: list[str], messag
 def test_a_folder_of_weights_is_known_to_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_text(tmp_path / "params.yaml", (ROOT / "params.yaml").read_text() + "\nweights: mine\n")
+    write_text(tmp_path / "params.yaml", PARAMS.read_text() + "\nweights: mine\n")
     monkeypatch.setenv(ENVIRONMENT, "")
     with pytest.raises(SystemExit):
         main(lambda params: None, (), [])
@@ -93,8 +96,8 @@ def test_a_users_error_and_an_interrupt_have_no_traceback(capsys: pytest.Capture
 STUB = """
 import sys, time
 from pathlib import Path
-from cgm.files import replacing
-from pipeline.stage import main
+from cgm.core.files import replacing
+from pipeline.stage_command import main
 
 def stage(params):
     with replacing("half/made.txt") as temporary:
@@ -109,7 +112,6 @@ main(stage)
 @pytest.mark.parametrize("variable", ENGINE)
 def test_a_stage_ends_with_its_engine(tmp_path: Path, variable: str) -> None:
     """The engine is killed; its stage notices, unwinds and leaves nothing half-made."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
     code = f"import os, subprocess, sys; os.environ[{variable!r}] = str(os.getpid()); subprocess.run([sys.executable, '-c', {STUB!r}])"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     engine = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
@@ -123,7 +125,6 @@ def test_a_stage_ends_with_its_engine(tmp_path: Path, variable: str) -> None:
 
 def test_a_stage_whose_engine_ended_before_it_began_ends_at_once(tmp_path: Path) -> None:
     """Killed while the interpreter starts: by then the parent is another process."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
     ended = subprocess.Popen(["true"])
     ended.wait()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CGM_ENGINE": str(ended.pid)}
@@ -135,25 +136,25 @@ def test_a_stage_whose_engine_ended_before_it_began_ends_at_once(tmp_path: Path)
 def test_what_a_killed_stage_left_is_cleared_by_the_next(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    mine, gone, other = (tmp_path / f".made.{pid}.tmp.txt" for pid in (os.getppid(), ended.pid, "x"))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    mine, gone, other = (folder / f".made.{pid}.tmp.txt" for pid in (os.getppid(), ended.pid, "x"))
     for path in (mine, gone, other):
         path.touch()
-    write_text(tmp_path / "made.txt", "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "made.txt"])
+    write_text(folder / "made.txt", "whole")
+    assert sorted(path.name for path in folder.iterdir()) == sorted([mine.name, "made.txt"])
 
 
 def test_imports_of_a_job_are_not_searched_for_garbage_and_its_work_is(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
     stage = "lambda params: print(gc.isenabled(), gc.get_freeze_count() > 0)"
-    (tmp_path / "look.py").write_text(f"import gc\nfrom pipeline.stage import main\nprint(gc.isenabled())\nmain({stage})\n")
+    (tmp_path / "look.py").write_text(f"import gc\nfrom pipeline.stage_command import main\nprint(gc.isenabled())\nmain({stage})\n")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CGM_ENGINE": str(os.getpid())}
     done = subprocess.run([sys.executable, "look.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "True"]
 
 
 def test_a_stage_notes_what_it_took(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "note.py").write_text("from pipeline.stage import main\nmain(lambda params, dataset: None, ['dataset'])\n")
+    (tmp_path / "note.py").write_text("from pipeline.stage_command import main\nmain(lambda params, dataset: None, ['dataset'])\n")
     subprocess.run([sys.executable, "note.py", "dataset=openmoji"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
     noted = read_json(tmp_path / "build/timings/note/openmoji.json")
     assert set(noted) == {"seconds", "cpu_seconds", "peak_memory_bytes"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from cgm import stats
+from cgm.evaluation import stats
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])

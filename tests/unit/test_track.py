@@ -11,17 +11,17 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from cgm.config import Params
-from cgm.errors import UserError
-from cgm.files import read_json, write_json, write_text
-from cgm.params import parse_params
-from pipeline.track import NAME, PARENT, STAMP, flatten, track
+from cgm.core.errors import UserError
+from cgm.core.files import read_json, write_json, write_text
+from cgm.experiment.params import Params
+from cgm.experiment.reading import parse_params
+from pipeline.track import NAME, PARENT, RECORD, flatten, track
 
 ROOT = Path(__file__).parents[2]
 
 
 def experiment(folder: Path, seeds: tuple[int, ...] = (0, 1), uri: str | None = None) -> Params:
-    raw = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
+    raw = yaml.safe_load((ROOT / "experiments/smoke.yaml").read_text())
     raw |= {"seeds": list(seeds), "methods": {"mae": {}, "pix2pix": {}}, "unpaired": {"datasets": {}, "methods": {}}}
     raw["tracking"] = {"uri": uri or f"sqlite:///{folder}/mlflow.db", "experiment": "cgm"}
     return parse_params(raw)
@@ -81,7 +81,7 @@ def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
     assert run.data.metrics["final/mae"] == 0.75
     assert "final/fid" not in run.data.metrics
     assert run.data.tags["supervision"] == "paired"
-    assert run.data.tags["profile"] == "smoke"
+    assert run.data.tags["experiment"] == "smoke"
     assert run.data.tags[PARENT] == runs["openmoji/pix2pix"].info.run_id
     client = MlflowClient(params.tracking.uri)
     curve = client.get_metric_history(run.info.run_id, "G/l1")
@@ -93,7 +93,7 @@ def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
     parent = runs["openmoji/pix2pix"].data.metrics
     assert parent["mean/mae"] == 0.5
     assert parent["sd/mae"] == pytest.approx(0.125**0.5)
-    assert set(read_json(folder / STAMP)) == {"openmoji/pix2pix/0", "openmoji/pix2pix/1"}
+    assert set(read_json(folder / RECORD)) == {"openmoji/pix2pix/0", "openmoji/pix2pix/1"}
 
 
 def test_only_what_changed_is_rewritten(folder: Path) -> None:

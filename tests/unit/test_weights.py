@@ -9,25 +9,27 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from conftest import publish
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from cgm import weights
-from cgm.config import FixedNetworkName, JudgeName
-from cgm.errors import UserError
-from cgm.metrics import JUDGE_PROTOCOL, paired
-from cgm.metrics.judges import TAPS, Judge, load_judge, load_lpips
-from cgm.networks.fixed import FIXED_NETWORKS, load_fixed
-from cgm.networks.vgg import STAGES
+from cgm.core import download
+from cgm.core.errors import UserError
+from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.lpips import load_lpips
+from cgm.evaluation.metrics.pd import pd
+from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.record import Published
+from cgm.networks.fixed.vgg import STAGES
 
 ROOT = Path(__file__).parents[2]
 CONTENT = np.random.default_rng(0).bytes(3 << 20)
@@ -94,7 +96,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def offer(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, content: bytes) -> None:
     """``content`` is what ``name`` was published as, and what the server gives."""
     server.content = content
-    monkeypatch.setitem(weights.PUBLISHED, name, replace(weights.PUBLISHED[name], url=server.url, sha256=sha256(content).hexdigest()))
+    publish(monkeypatch, name, url=server.url, sha256=sha256(content).hexdigest())
 
 
 def left(path: Path) -> list[str]:
@@ -106,8 +108,8 @@ def refused(*parts: str) -> str:
     """The message of a fetch that must fail; it names the file, its address and its place."""
     with pytest.raises(UserError) as caught:
         weights.fetch(NAME)
-    message, path = str(caught.value), weights.torch_folder() / weights.PUBLISHED[NAME].file
-    for part in (f"{path}: ", f"download {weights.PUBLISHED[NAME].url} by other means and place it at {path} or in ", *parts):
+    message, path = str(caught.value), weights.torch_folder() / weights.entry(NAME).file
+    for part in (f"{path}: ", f"download {weights.entry(NAME).url} by other means and place it at {path} or in ", *parts):
         assert part in message
     assert "\n" not in message
     assert not path.exists()
@@ -115,7 +117,7 @@ def refused(*parts: str) -> str:
     return message
 
 
-def test_the_registry_says_what_the_publishers_say(published: dict[str, weights.Published]) -> None:
+def test_the_registry_says_what_the_publishers_say(published: dict[str, Published]) -> None:
     models = torchvision.models
     assert {name: entry.url for name, entry in published.items()} == {
         "vgg16": models.VGG16_Weights.IMAGENET1K_V1.url,
@@ -179,7 +181,7 @@ def test_a_missing_page(server: Server) -> None:
 
 
 def test_a_stalled_connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "PATIENCE", 0.3)
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
     server.behaviour = "stall"
     refused("the weights file is not there", "timed out")
 
@@ -211,16 +213,16 @@ def test_a_wrong_file_is_neither_used_nor_overwritten(server: Server) -> None:
 FETCH = """
 import sys
 from dataclasses import replace
-from cgm import weights
+from cgm.networks.fixed import FIXED, weights
 name, url, digest = sys.argv[1:]
-weights.PUBLISHED[name] = replace(weights.PUBLISHED[name], url=url, sha256=digest)
+vars(FIXED[name])["weights"] = replace(weights.entry(name), url=url, sha256=digest)
 print(*weights.fetch(name))
 """
 
 
 def fetching(stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Another process that fetches what the server offers."""
-    entry = weights.PUBLISHED[NAME]
+    entry = weights.entry(NAME)
     command = [sys.executable, "-c", FETCH, NAME, entry.url, entry.sha256]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
@@ -268,7 +270,7 @@ def test_a_terminal_gets_a_bar(server: Server) -> None:
 
 
 def test_a_folder_of_ones_own_comes_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = weights.PUBLISHED[NAME].file
+    file = weights.entry(NAME).file
     monkeypatch.chdir(tmp_path)
     Path("mine").mkdir()
     monkeypatch.setenv(weights.ENVIRONMENT, "")
@@ -297,7 +299,7 @@ def test_folders_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(UserError, match=r"weights 'vgg19': unknown; expected one of vgg16, alexnet, inception-2015"):
+    with pytest.raises(UserError, match=r"weights 'vgg19': unknown; expected one of vgg16, inception-2015, alexnet"):
         weights.fetch("vgg19")
 
 
@@ -314,7 +316,7 @@ def test_what_an_experiment_asks_for_by_name_is_downloaded(server: Server, tmp_p
         offer(monkeypatch, server, name, (tmp_path / "state.pth").read_bytes())
         asked = len(server.requests)
         if name == "vgg16":
-            assert load_fixed("vgg16").sha256 == load_judge("vgg16").sha256 == weights.PUBLISHED[name].sha256
+            assert FIXED["vgg16"].network().sha256 == load_judge("vgg16").sha256 == weights.entry(name).sha256
         else:
             assert load_lpips("auto") is None  # which never downloads
             assert load_lpips("off") is None
@@ -325,9 +327,10 @@ def test_what_an_experiment_asks_for_by_name_is_downloaded(server: Server, tmp_p
 
 
 def test_every_judge_has_its_protocol() -> None:
-    assert set(get_args(JudgeName)) == set(TAPS) == set(JUDGE_PROTOCOL)
-    assert set(get_args(FixedNetworkName)) == set(FIXED_NETWORKS)
-    assert all(len(taps) == 5 for taps in TAPS.values())
+    judges = [record for record in FIXED.values() if record.judges]
+    assert [record.name for record in judges] == ["efficientnet-lite0", "efficientnet-lite1", "vgg16", "inception-2015"]
+    assert all(len(record.taps) == 5 and record.about.protocol for record in judges)
+    assert [record.name for record in FIXED.values() if record.guides] == ["efficientnet-lite0", "efficientnet-lite1", "vgg16"]
 
 
 def test_vgg_as_a_judge(place: Any) -> None:
@@ -344,7 +347,7 @@ def test_vgg_as_a_judge(place: Any) -> None:
     distance = 0.0
     with torch.inference_mode():
         for end, (tap, _) in zip((4, 9, 16, 23, 30), STAGES, strict=True):
-            assert tap in TAPS["vgg16"]
+            assert tap in FIXED["vgg16"].taps
             unit = torch.nn.functional.normalize(layers[:end](x), dim=1)
             distance += float((unit[0] - unit[1]).square().sum(dim=0).mean())
         features = layers[:30](x).mean(dim=(2, 3)).numpy()
@@ -353,4 +356,4 @@ def test_vgg_as_a_judge(place: Any) -> None:
     np.testing.assert_allclose(seen, features, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(judge.features(images), seen)
     assert torch.equal(judge.embeddings(images), embeddings)
-    assert paired.pd(embeddings[:1], embeddings[1:])[0] == pytest.approx(distance, rel=1e-4)
+    assert pd(embeddings[:1], embeddings[1:])[0] == pytest.approx(distance, rel=1e-4)

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import yaml
 
-from cgm.params import Yaml
+from cgm.experiment.reading import read_yaml
 
 ROOT = Path(__file__).parents[2]
 JOB = re.compile(r"^Job (\d+): (\w[\w-]*)(.*)$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
+STAGE = re.compile(r" -m pipeline\.(\w+(?: \w+=[\w-]+)*)")
 RUNNING = re.compile(r"^Running stage '([^']+)':$", re.MULTILINE)
-COMPUTING = ("reference", "train", "translate", "evaluate")
+COMPUTING = {name for name, entry in read_yaml(ROOT / "dvc.yaml", remedy="")["stages"].items() if entry.get("meta", {}).get("computes")}
 
 
 @dataclass
@@ -63,19 +64,25 @@ def whole_run(*methods: str) -> set[str]:
     return stages("train", "translate", "evaluate", of=methods) | LAST
 
 
-def miniature(profile: dict) -> None:
+def miniature(raw: dict) -> None:
     """Three runs of two steps each: two methods on pairs and one without."""
-    profile["seeds"] = [0]
-    profile["methods"] = {name: profile["methods"][name] for name in ("mae", "pix2pix")}
-    profile["unpaired"]["methods"] = {"unpaired_gan": profile["unpaired"]["methods"]["unpaired_gan"]}
-    for dataset in (*profile["datasets"].values(), *profile["unpaired"]["datasets"].values()):
+    raw["seeds"] = [0]
+    raw["methods"] = {name: raw["methods"][name] for name in ("mae", "pix2pix")}
+    raw["unpaired"]["methods"] = {"unpaired_gan": raw["unpaired"]["methods"]["unpaired_gan"]}
+    for dataset in (*raw["datasets"].values(), *raw["unpaired"]["datasets"].values()):
         dataset |= {"kimg": 0.016, "limit": 24}
 
 
-class Project:
-    """``edit_profile`` changes the smoke profile before it becomes the copy's ``params.yaml``."""
+def pairs_only(raw: dict) -> None:
+    """Two of the miniature's runs."""
+    miniature(raw)
+    raw["unpaired"] = {"datasets": {}, "methods": {}}
 
-    def __init__(self, folder: Path, edit_profile: Callable[[dict], None] | None = None, source: Path = ROOT) -> None:
+
+class Project:
+    """``edit`` changes the smoke experiment before it becomes the copy's ``params.yaml``."""
+
+    def __init__(self, folder: Path, edit: Callable[[dict], None] | None = None, source: Path = ROOT) -> None:
         self.folder = folder
         listed = subprocess.run(
             ["git", "ls-files", "-coz", "--exclude-standard"], cwd=source, capture_output=True, check=True, text=True
@@ -86,11 +93,19 @@ class Project:
                 shutil.copy2(source / name, folder / name)
         (folder / "dvc.lock").unlink(missing_ok=True)
         if source == ROOT:
-            profile = yaml.load((folder / "profiles/smoke.yaml").read_text(), Yaml)
-            if edit_profile:
-                edit_profile(profile)
-            self.params.write_text(yaml.safe_dump(profile, sort_keys=False))
+            raw = read_yaml(folder / "experiments/smoke.yaml", remedy="")
+            if edit:
+                edit(raw)
+            self.params.write_text(yaml.safe_dump(raw, sort_keys=False))
         self.git("init", "--quiet", "--initial-branch=main")
+
+    @classmethod
+    def copy(cls, project: Project, folder: Path) -> Project:
+        """A finished project with everything in it, times included: neither engine has anything to do there."""
+        made = cls.__new__(cls)
+        made.folder = folder
+        shutil.copytree(project.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return made
 
     @property
     def params(self) -> Path:
@@ -149,9 +164,9 @@ class Project:
         assert outcome.code == 0, outcome.output
         return outcome
 
-    def edit(self, key: str, value: object) -> None:
+    def change(self, key: str, value: object) -> None:
         """Set one value of params.yaml, by its dotted name; ``None`` takes it out."""
-        raw = yaml.load(self.params.read_text(), Yaml)
+        raw = read_yaml(self.params, remedy="")
         *parents, last = key.split(".")
         place = raw
         for parent in parents:
@@ -169,21 +184,22 @@ class Project:
         for line in output.splitlines():
             if job := JOB.match(line):
                 outcome.started.append(job[2] + job[3])
-                if job[2].removesuffix("-unpaired") in COMPUTING:
+                if job[2] in COMPUTING:
                     running.add(job[1])
                     outcome.most_at_once = max(outcome.most_at_once, len(running))
             elif done := FINISHED.match(line):
                 running.discard(done[1])
         return outcome
 
-    def stages_at_work(self) -> list[str]:
-        """Command lines of the stages that are at work in this folder."""
-        found = []
+    def stages_at_work(self) -> dict[int, str]:
+        """The stages that are at work in this folder: process → ``train dataset=openmoji method=mae seed=0``."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if (process / "cwd").readlink() == self.folder.resolve():
                     command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    found += [command] if "-m pipeline." in command else []
+                    if stage := STAGE.search(command):
+                        found[int(process.name)] = stage[1]
             except OSError:  # ended meanwhile
                 continue
         return found

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 from project import Project
 
-from cgm.files import read_json
+from cgm.core.files import read_json
 
 RUN = ("dataset=openmoji", "method=pix2pix", "seed=0")
 RESULTS = "results/openmoji/pix2pix/0"
 
 
-def one_run(profile: dict) -> None:
+def one_run(raw: dict) -> None:
     """Without dropout, whose masks each process draws for itself, and long enough for a checkpoint."""
-    profile["seeds"] = [0]
-    profile["methods"] = {"pix2pix": {"l1_weight": 100.0}}
-    profile["unpaired"] = {"datasets": {}, "methods": {}}
-    profile["networks"]["unet"]["dropout"] = 0.0
-    profile["datasets"]["openmoji"]["kimg"] = 1.6
-    profile["training"] |= {"checkpoint_seconds": 0.2, "log_points": 20}
+    raw["seeds"] = [0]
+    raw["methods"] = {"pix2pix": {"l1_weight": 100.0}}
+    raw["unpaired"] = {"datasets": {}, "methods": {}}
+    raw["networks"]["unet"]["dropout"] = 0.0
+    raw["datasets"]["openmoji"]["kimg"] = 1.6
+    raw["training"] |= {"checkpoint_seconds": 0.2, "log_points": 20}
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +44,27 @@ def torchrun(processes: int) -> tuple[str, ...]:
     return ("python", "-m", "torch.distributed.run", *launch, "-m", "pipeline.train", *RUN)
 
 
-def history(project: Project) -> list[dict[str, float]]:
-    with (project.folder / RESULTS / "history.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+def history(text: bytes) -> list[dict[str, float]]:
+    rows = csv.DictReader(text.decode().splitlines())
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
 def files(project: Project) -> dict[str, bytes]:
     return {name: (project.folder / RESULTS / name).read_bytes() for name in ("model.safetensors", "history.csv")}
 
 
-def test_the_same_curve_as_one_process(project: Project) -> None:
-    assert project.run("python", "-m", "pipeline.train", *RUN).code == 0
-    alone = history(project)
-    shutil.rmtree(project.folder / "results")
+@pytest.fixture(scope="module")
+def whole(project: Project) -> dict[str, bytes]:
+    """What two processes make that nobody disturbs."""
     outcome = project.run(*torchrun(2))
     assert outcome.code == 0, outcome.output[-4000:]
     assert read_json(project.folder / RESULTS / "run.json")["processes"] == 2
-    together = history(project)
+    return files(project)
+
+
+def test_the_same_curve_as_one_process(project: Project, whole: dict[str, bytes]) -> None:
+    assert project.run("python", "-m", "pipeline.train", *RUN).code == 0
+    alone, together = history(project.folder.joinpath(RESULTS, "history.csv").read_bytes()), history(whole["history.csv"])
     assert [row["step"] for row in together] == [row["step"] for row in alone]
     for one, two in zip(alone, together, strict=True):
         assert set(one) == set(two)
@@ -70,12 +74,8 @@ def test_the_same_curve_as_one_process(project: Project) -> None:
                 assert two[name] == pytest.approx(one[name], rel=0.03 if one["step"] > 50 else 2e-3, abs=5e-3), (name, one["step"])
 
 
-def test_killed_and_resumed_they_end_the_same(project: Project) -> None:
-    shutil.rmtree(project.folder / "results", ignore_errors=True)
-    assert project.run(*torchrun(2)).code == 0
-    whole = files(project)
+def test_killed_and_resumed_they_end_the_same(project: Project, whole: dict[str, bytes]) -> None:
     shutil.rmtree(project.folder / "results")
-
     process = project.start(*torchrun(2))
     checkpoint: Path = project.folder / "build/checkpoints/openmoji/pix2pix/0/state.pt"
     project.wait_for(checkpoint.exists, "a checkpoint")

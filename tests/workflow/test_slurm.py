@@ -13,8 +13,8 @@ import yaml
 from one_host_slurm import Cluster, missing_programs, one_host_slurm
 from project import ROOT, Outcome, Project, miniature
 
-from cgm.params import Yaml
-from pipeline.stages import load_table
+from cgm.experiment.reading import read_yaml
+from pipeline.stage_table import load_table
 
 PROFILE = Path("profiles/snakemake/slurm")
 LOCAL = {"fetch", "track", "report"}
@@ -49,7 +49,7 @@ class Rehearsal:
 
 def test_the_profile_names_each_rule_that_it_sends_to_the_cluster() -> None:
     """A rule renamed in dvc.yaml would silently get the defaults."""
-    profile = yaml.load((ROOT / PROFILE / "config.yaml").read_text(), Yaml)
+    profile = read_yaml(ROOT / PROFILE / "config.yaml", remedy="")
     rules = {template.rule for template in load_table(ROOT).templates}
     for key in ("set-resources", "set-threads", "groups"):
         assert set(profile[key]) <= rules, key
@@ -65,7 +65,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def as_a_site_would(profile: Path) -> None:
     """The edits that docs/cluster.md names: partition and GPU. This cluster keeps no accounts, and the test has no time to lose."""
-    settings = yaml.load(profile.read_text(), Yaml)
+    settings = read_yaml(profile, remedy="")
     settings["default-resources"]["slurm_partition"] = "main"
     for rule in ("train", "train_unpaired"):
         settings["set-resources"][rule]["gpu"] = 1

@@ -1,0 +1,115 @@
+"""What the numbers are read against: what real images score (floors), and what needs no training (baselines)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgm.core.seeds import numpy_generator
+from cgm.evaluation.evaluate import distribution_scores, evaluate_outputs
+from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.metrics.metric import Value
+from cgm.evaluation.metrics.needs import PAIRS
+from cgm.evaluation.reference import Reference, reals_of
+from cgm.experiment.settings import Evaluation
+
+if TYPE_CHECKING:
+    from cgm.data.prepared import Prepared
+
+CHUNK = 512
+"""Images of each side held in float64 at a time; bounds the memory, changes no result."""
+
+
+def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None) -> list[dict[str, Any]]:
+    """Rows {method, seed, metric, judge, value, n_real, n_fake, status}: the real-vs-real floor of each split, then the baselines.
+
+    The baselines go through :func:`cgm.evaluation.evaluate.evaluate_outputs`, as every method's outputs do.
+    """
+    judge = judge or load_judge(config.judge)
+    rows = []
+    for split in range(config.floor_splits):
+        for name, value in floor_scores(prepared, reference, config, judge, split).items():
+            through = METRICS[name].seen_through(judge.name)
+            rows.append(_row("floor:real", split, name, through, value.value, value.n_real, value.n_fake))
+    for method, outputs in baselines(prepared):
+        result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge, check_channel_order=False)
+        for name, found in result["metrics"].items():
+            counts = result["n_real"][name], result["n_fake"][name]
+            rows.append(_row(f"baseline:{method}", 0, name, result["judges"][name], found, *counts))
+    return rows
+
+
+def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int) -> dict[str, Value]:
+    """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
+    others for the train targets."""
+    dataset, images = str(prepared.card["dataset"]), prepared.images("train", "B")
+    generator = numpy_generator(dataset, "", split, "evaluation/floor")
+    order = generator.permutation(len(reference.features))
+    count = min(len(prepared.images("test", "A")), len(order) // 2)
+    held, rest = order[:count], order[count:]
+    scores = distribution_scores(
+        images[held],
+        reference.features[held],
+        reals_of(reference.features[rest], config, generator),
+        config,
+        judge,
+        lambda purpose: numpy_generator(dataset, "", split, f"evaluation/floor/{purpose}"),
+        real_images=lambda: images[rest],
+        conditions=(reference.conditions[held], reference.conditions[rest]) if prepared.paired else None,
+    )
+    # a metric of pairs that has no value has no row
+    return {name: value for name, value in scores.items() if value.value is not None or PAIRS not in METRICS[name].needs}
+
+
+def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
+    """Outputs (uint8 N×H×W×3 over the test split) that need no training, by name.
+
+    ``target``, the test targets themselves, is what a perfect generator would score; where test targets differ from train targets
+    (a split by groups), that is worse than the real-vs-real floor.
+    """
+    conditions = np.asarray(prepared.images("test", "A"))
+    yield "copy_input", conditions
+    yield "mean_image", np.broadcast_to(mean_image(prepared.images("train", "B")), conditions.shape)
+    if prepared.paired:
+        nearest = nearest_neighbours(conditions, prepared.images("train", "A"))
+        yield "nearest_neighbour", prepared.images("train", "B")[nearest]
+    if prepared.aligned:
+        yield "target", np.asarray(prepared.images("test", "B"))
+
+
+def mean_image(images: np.ndarray) -> np.ndarray:
+    """uint8 N×H×W×3 → H×W×3: the pixels' mean, rounded; the best constant output under MSE."""
+    return np.rint(images.sum(axis=0, dtype=np.int64) / len(images)).astype(np.uint8)
+
+
+def nearest_neighbours(images: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """For each of uint8 N×H×W×3 the index of the image in ``among`` at the least mean squared error; the first, if several are."""
+    # sums of products of 8-bit integers are exact in float64, in whatever order they are taken
+    found = []
+    for rows in range(0, len(images), CHUNK):
+        flat = images[rows : rows + CHUNK].reshape(len(images[rows : rows + CHUNK]), -1).astype(np.float64)
+        best, nearest = np.full(len(flat), np.inf), np.zeros(len(flat), dtype=np.int64)
+        for start in range(0, len(among), CHUNK):
+            other = among[start : start + CHUNK].reshape(len(among[start : start + CHUNK]), -1).astype(np.float64)
+            distances = np.square(other).sum(axis=1)[None] - 2 * flat @ other.T
+            least = distances.argmin(axis=1)
+            nearer = distances[np.arange(len(flat)), least] < best
+            best[nearer], nearest[nearer] = distances.min(axis=1)[nearer], start + least[nearer]
+        found.append(nearest)
+    return np.concatenate(found)
+
+
+def _row(method: str, seed: int, metric: str, judge: str, value: float | None, n_real: int, n_fake: int) -> dict[str, Any]:
+    return {
+        "method": method,
+        "seed": seed,
+        "metric": metric,
+        "judge": judge,
+        "value": value,
+        "n_real": n_real,
+        "n_fake": n_fake,
+        "status": "ok",
+    }

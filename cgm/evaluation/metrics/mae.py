@@ -1,0 +1,37 @@
+"""Mean absolute error."""
+
+from __future__ import annotations
+
+from cgm.core.lazy import np
+from cgm.core.registry import About
+from cgm.evaluation.metrics import checks
+from cgm.evaluation.metrics.metric import Metric
+from cgm.evaluation.metrics.needs import TARGETS
+from cgm.evaluation.metrics.over_images import mean_of
+
+
+def mae(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """uint8 N×H×W×3 each → N: mean absolute difference over pixels and channels of images in [0, 1].
+
+    Raises ``ValueError`` on another dtype or shape, or unequal shapes.
+    """
+    checks.pair(outputs, targets)
+    return np.array([np.abs(x.astype(np.int32) - y).sum() for x, y in zip(outputs, targets, strict=True)]) / (255.0 * outputs[0].size)
+
+
+MAE = Metric(
+    name="mae",
+    about=About(
+        title="MAE",
+        citation="mean absolute error",
+        protocol="images in [0, 1]; mean over pixels and channels, then over test images",
+    ),
+    group="paired",
+    direction="lower",
+    bounds=(0, 1),
+    needs=(TARGETS,),
+    main=True,
+    decimals=4,
+    per_image=lambda block: mae(block.outputs, block.targets),
+    compute=mean_of("mae"),
+)

@@ -1,0 +1,130 @@
+"""What a dataset's outputs are compared with, beside their own targets: computed once a dataset, not once a run."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from cgm.core.errors import UserError
+from cgm.core.files import replacing
+from cgm.core.seeds import numpy_generator
+from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.metrics.bins import bin_shares, kmeans
+from cgm.evaluation.metrics.blocks import distinct
+from cgm.evaluation.metrics.frechet import Moments, moments
+from cgm.evaluation.metrics.kid import RealPart, kid_real_part
+from cgm.evaluation.metrics.spectrum import radial_spectrum
+from cgm.experiment.settings import Evaluation
+
+if TYPE_CHECKING:
+    from cgm.data.prepared import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reals:
+    """Real images as distribution and diversity metrics see them."""
+
+    features: np.ndarray
+    """float32 M×D: the judge's features."""
+    subset: np.ndarray
+    """A fixed permutation of M: precision, recall, Vendi and near duplicates compare with the first as many as there are outputs."""
+    centres: np.ndarray
+    """bins×D: the k-means centres of NDB and JSD; 0×D where the images are too few."""
+    shares: np.ndarray
+    """The reals' share of each bin."""
+    mean: np.ndarray
+    root: np.ndarray
+    """Their part of FID: the features' mean and the root of their covariance."""
+    kernel_mean: np.ndarray
+    """The reals' own term of KID (a scalar)."""
+    kid_weights: np.ndarray
+    kid_terms: np.ndarray
+    """Their part of KID's interval."""
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(torch.from_numpy(self.mean), torch.from_numpy(self.root), len(self.features))
+
+    @property
+    def kid_part(self) -> RealPart:
+        return RealPart(weights=self.kid_weights, terms=self.kid_terms, mean=float(self.kernel_mean))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(Reals):
+    """The train targets, and what else of a dataset is the same for all of its runs."""
+
+    judge: str
+    judge_sha256: str
+    data_sha256: str
+    conditions: np.ndarray
+    """float32 M×D: the judge's features of the train conditions, row by row those of :attr:`features`; 0×D where train holds no pairs."""
+    test_conditions: np.ndarray
+    """float32 N×D: of the test conditions; 0×D likewise."""
+    spectrum: np.ndarray
+    """The train targets' mean radial spectrum."""
+
+    def save(self, path: str | Path) -> None:
+        with replacing(path) as temporary:
+            arrays: dict[str, Any] = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+            np.savez(temporary, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Reference:
+        """Raises :class:`UserError` if the file is missing or isn't a reference."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {item.name: file[item.name] for item in fields(cls)}
+        except FileNotFoundError:
+            raise UserError(f"{path}: not found; run the stage 'reference' of this dataset first") from None
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not a reference file ({error}); run the stage 'reference' of this dataset again") from None
+        values: dict[str, Any] = {name: str(value) if value.dtype.kind == "U" else value for name, value in arrays.items()}
+        return cls(**values)
+
+
+def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None = None) -> Reference:
+    """The reference of a dataset. ``judge``: if ``config``'s is loaded already.
+
+    Raises :class:`UserError` where there is but one train target.
+    """
+    judge = judge or load_judge(config.judge)
+    dataset, targets = str(prepared.card["dataset"]), prepared.images("train", "B")
+    if len(targets) < 2:
+        raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
+    features = judge.features(targets)
+    reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
+    none = features[:0]
+    return Reference(
+        **vars(reals),
+        judge=judge.name,
+        judge_sha256=judge.sha256,
+        data_sha256=prepared.data_sha256,
+        conditions=judge.features(prepared.images("train", "A")) if prepared.paired else none,
+        test_conditions=judge.features(prepared.images("test", "A")) if prepared.paired else none,
+        spectrum=radial_spectrum(targets)[1].mean(axis=0),
+    )
+
+
+def reals_of(features: np.ndarray, config: Evaluation, generator: np.random.Generator) -> Reals:
+    """``features``: M×D, M ≥ 2."""
+    subset = generator.permutation(len(features))
+    enough = distinct(features) >= config.bins
+    centres = kmeans(features, config.bins, generator) if enough else np.empty((0, features.shape[1]))
+    gaussian, part = moments(features), kid_real_part(features, generator)
+    return Reals(
+        features=features,
+        subset=subset,
+        centres=centres,
+        shares=bin_shares(features, centres) if enough else np.empty(0),
+        mean=gaussian.mean.numpy(),
+        root=gaussian.root.numpy(),
+        kernel_mean=np.asarray(part.mean),
+        kid_weights=part.weights,
+        kid_terms=part.terms,
+    )

@@ -1,0 +1,192 @@
+"""What the metrics of one evaluation look at: images, features, reals, settings. Everything is computed when a metric first asks for it,
+and once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from cgm.core.lazy import np
+from cgm.evaluation.metrics.spectrum import radial_spectrum
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cgm.evaluation.judges import Judge
+    from cgm.evaluation.metrics.checks import ChannelOrder
+    from cgm.evaluation.reference import Reals
+    from cgm.experiment.settings import Evaluation
+
+T = TypeVar("T")
+
+
+class Shared:
+    """Intermediate results that several metrics share."""
+
+    @cached_property
+    def _results(self) -> dict[Callable[[Any], Any], Any]:
+        return {}
+
+    def once(self, function: Callable[[Self], T]) -> T:
+        """``function(self)``, computed for the first metric that asks."""
+        if function not in self._results:
+            self._results[function] = function(self)
+        found: T = self._results[function]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one pass over the images leaves."""
+
+    features: np.ndarray
+    """float32 N×D: the judge's features of the outputs, in test order."""
+    target_features: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    """N, in test order: what the metrics' ``per_image`` gave."""
+    spectrum: np.ndarray | None = None
+    target_spectrum: np.ndarray | None = None
+    """F: mean radial spectra. None: not looked at yet."""
+    channels: ChannelOrder | None = None
+    """Whether red and blue look exchanged; None without targets."""
+
+
+@dataclass(kw_only=True, eq=False)
+class View(Shared):
+    """The outputs of one run, or real images in their place, and what they are compared with."""
+
+    samples: np.ndarray
+    """uint8 K×N×H×W×3, perhaps a memory map; all metrics but those of several samples see :attr:`outputs` alone."""
+    targets: np.ndarray | None = None
+    """uint8 N×H×W×3, the outputs' own targets; None where there are none."""
+    reals: Reals
+    """The train targets as the judge sees them."""
+    real_images: Callable[[], np.ndarray]
+    """The train targets themselves, uint8 M×H×W×3, row by row those of :attr:`reals`."""
+    train_spectrum: np.ndarray | None = None
+    """F: the train targets' mean radial spectrum, where it is known already."""
+    conditions: np.ndarray | None = None
+    real_conditions: np.ndarray | None = None
+    """float32 N×D and M×D: the judge's features of the outputs' and of the train targets' conditions; None where train holds no pairs."""
+    judge: Judge
+    config: Evaluation
+    generator: Callable[[str], np.random.Generator]
+    """For a purpose, a random generator of its own."""
+    look: Callable[[View], Seen]
+    """How the images are looked at."""
+
+    @cached_property
+    def seen(self) -> Seen:
+        return self.look(self)
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """uint8 N×H×W×3: the first sample."""
+        found: np.ndarray = self.samples[0]
+        return found
+
+    @property
+    def count(self) -> int:
+        """N."""
+        return self.samples.shape[1]
+
+    @property
+    def features(self) -> np.ndarray:
+        """float32 N×D: the judge's features of the outputs."""
+        return self.seen.features
+
+    @property
+    def target_features(self) -> np.ndarray:
+        """float32 N×D: the judge's features of the targets."""
+        return _there(self.seen.target_features, "target_features", "TARGETS")
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """N each: the per-image values of all metrics that have some, by column."""
+        return self.seen.columns
+
+    @property
+    def subset_size(self) -> int:
+        return min(self.count, len(self.reals.features))
+
+    @cached_property
+    def subset(self) -> np.ndarray:
+        """float32 M'×D: the features of as many reals as there are outputs, chosen by a fixed seed; all of them where there are fewer."""
+        return self.reals.features[self.reals.subset[: self.count]]
+
+    @cached_property
+    def spectrum(self) -> np.ndarray:
+        """F: the outputs' mean radial spectrum."""
+        known = self.seen.spectrum
+        return _mean_spectrum(self.outputs) if known is None else known
+
+    @cached_property
+    def real_spectrum(self) -> np.ndarray:
+        """F: what the outputs' spectrum is compared with, that of their targets, or, without any, of the train targets."""
+        known = self.train_spectrum if self.targets is None else self.seen.target_spectrum
+        if known is None:
+            return _mean_spectrum(self.real_images() if self.targets is None else self.targets)
+        return known
+
+    def both_conditions(self) -> tuple[np.ndarray, np.ndarray]:
+        """:attr:`conditions` and :attr:`real_conditions`."""
+        return _there(self.conditions, "conditions", "PAIRS"), _there(self.real_conditions, "real_conditions", "PAIRS")
+
+
+class Block(Shared):
+    """Some of the images, as a metric's ``per_image`` sees them."""
+
+    def __init__(self, view: View, rows: np.ndarray, start: int) -> None:
+        """``rows``: which images, in any order; ``start``: how many came in blocks before."""
+        self.view, self.rows, self.start = view, rows, start
+
+    @cached_property
+    def outputs(self) -> np.ndarray:
+        """uint8 n×H×W×3."""
+        found: np.ndarray = self.view.outputs[self.rows]
+        return found
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """uint8 n×H×W×3."""
+        found: np.ndarray = _there(self.view.targets, "targets", "TARGETS")[self.rows]
+        return found
+
+    @property
+    def features(self) -> np.ndarray:
+        """float32 n×D: the judge's features of the outputs."""
+        return self._look[0]
+
+    @property
+    def embedding(self) -> Tensor:
+        """n×P: the judge's perceptual embeddings of the outputs."""
+        return self._look[1]
+
+    @property
+    def target_features(self) -> np.ndarray:
+        return self._look_at_targets[0]
+
+    @property
+    def target_embedding(self) -> Tensor:
+        return self._look_at_targets[1]
+
+    @cached_property
+    def _look(self) -> tuple[np.ndarray, Tensor]:
+        return self.view.judge.look(self.outputs)
+
+    @cached_property
+    def _look_at_targets(self) -> tuple[np.ndarray, Tensor]:
+        return self.view.judge.look(self.targets)
+
+
+def _mean_spectrum(images: np.ndarray) -> np.ndarray:
+    found: np.ndarray = radial_spectrum(images)[1].mean(axis=0)
+    return found
+
+
+def _there(value: np.ndarray | None, name: str, need: str) -> np.ndarray:
+    if value is None:
+        raise ValueError(f"{name}: there is none in this evaluation; expected a metric that asks for it to need {need}")
+    return value

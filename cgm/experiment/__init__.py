@@ -1,0 +1,1 @@
+"""``params.yaml``: what an experiment is, read and checked without torch."""

@@ -1,0 +1,124 @@
+"""The contract of a method: settings, build, step, translate.
+
+A method is one file. It says what it is (:attr:`Method.about`), which settings it has, which networks it trains, and in ``step`` what the
+losses of each *player* (``G``, ``D``) are. It hands them to ``update``, which the training loop supplies: it adds the terms,
+differentiates, and lets that player's optimiser step. The loop knows no method by name.
+
+Neither this module nor a method's file imports torch when it is read (:mod:`cgm.core.lazy`), since ``params.yaml`` is checked against them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from cgm.core.lazy import nn
+from cgm.core.registry import About, Entry
+from cgm.core.settings import Model, Positive
+from cgm.networks import GENERATORS
+
+if TYPE_CHECKING:
+    import torch
+
+    from cgm.data.batches import Batch
+    from cgm.networks.builder import Builder
+
+Supervision = Literal["paired", "unpaired", "target only"]
+Update = Callable[[str, "Mapping[str, torch.Tensor]"], None]
+"""``update(player, terms)``: one optimiser step of ``player`` on the sum of ``terms`` (already weighted)."""
+
+
+class MethodSettings(Model):
+    """What every method's entry in ``params.yaml`` may hold; a method adds the λ's of its paper."""
+
+    implementation: str
+    """Which method this is; the entry's own name unless given, so that an entry can be a variant of another."""
+    learning_rate: Positive | None = None
+    """In place of ``training.learning_rate``."""
+
+
+class TranslatorSettings(MethodSettings):
+    """Of a method whose generator makes an image from an image."""
+
+    generator: Annotated[str, Entry(GENERATORS)] = "unet"
+
+
+class Stateful(Protocol):
+    """What a checkpoint holds beside networks and optimisers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Method(ABC):
+    """One loss formulation with its networks."""
+
+    about: ClassVar[About]
+    Settings: ClassVar[type[MethodSettings]]
+    needs_pairs: ClassVar[bool] = True
+    """Whether it can be trained on aligned pairs only."""
+    cost: ClassVar[float] = 1.0
+    """A step's time beside a regression's. Only the order in which trainings start depends on it."""
+    conditional: ClassVar[bool] = True
+    """Whether the output answers a condition x."""
+    stochastic: ClassVar[bool] = False
+    """Whether translate draws noise: repeated calls give samples."""
+
+    def __init__(self, settings: Any, networks: Builder, paired: bool) -> None:
+        """Build the networks (uninitialised weights).
+
+        ``settings``: of this method's ``Settings``. ``paired``: whether the dataset's x and y are aligned.
+        """
+        self.settings = settings
+        self.dataset_paired = paired
+        self.players: dict[str, nn.ModuleDict] = {}
+        """Networks by player; each player has one optimiser."""
+        self.buffers: dict[str, Stateful] = {}
+        self.receptive_field: int | None = None
+        self.loss_network: dict[str, str] | None = None
+        self.build(networks)
+
+    @property
+    def supervision(self) -> Supervision:
+        return "paired"
+
+    @property
+    def generator(self) -> nn.Module:
+        """G, the network that translates."""
+        return self.players["G"]["G"]
+
+    @abstractmethod
+    def build(self, networks: Builder) -> None:
+        """Call :meth:`player` for each player."""
+
+    def player(self, name: str, **networks: nn.Module) -> None:
+        """``player("D", D=…)``: networks that one optimiser trains."""
+        self.players[name] = nn.ModuleDict(networks)
+
+    def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:  # noqa: B027 (most methods need nothing)
+        """Before training: load fixed networks, measure what the loss needs of the target domain, make pools.
+
+        ``targets``: a fixed sample of training targets, N×3×S×S in [-1, 1]. ``rng``: seed of the method's own random choices.
+        """
+
+    @abstractmethod
+    def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
+        """One training step; calls ``update`` once for each player. Returns what else the history shall hold of it, scalars by name."""
+
+    def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        """x, N×3×S×S in [-1, 1] → ŷ of the same shape. ``noise`` is drawn from where the method is stochastic."""
+        return self.generator(x, noise if self.stochastic else None)
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """No gradients for these networks' parameters: in G's step the discriminator passes gradients on and collects none."""
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)

@@ -1,0 +1,52 @@
+"""FID's Inception through torch-fidelity's extractor.
+
+It is no :class:`cgm.networks.fixed.network.FixedNetwork`: it takes 8-bit images and resizes them itself, bit by bit as TensorFlow 1 did,
+so nothing can be trained through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from torch import Tensor, nn
+
+from cgm.networks.fixed import weights
+from cgm.networks.fixed.record import Fixed
+
+FEATURES = "2048"
+"""torch-fidelity's name for the last pooling, from which FID and KID are computed."""
+
+
+class Inception:
+    """The loaded network. Images are uint8 RGB N×3×H×W of any size; the network sees them at 299 × 299 px. float32 on the CPU."""
+
+    def __init__(self, record: Fixed) -> None:
+        """Raises :class:`cgm.core.errors.UserError` if the weights can't be had or are not the published ones."""
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # here, since it takes a second to import
+
+        self.name = record.name
+        path, self.sha256 = weights.fetch(record.name)
+        self.extractor: nn.Module = FeatureExtractorInceptionV3(record.name, [FEATURES], feature_extractor_weights_path=str(path))
+
+    def features(self, images: Tensor) -> Tensor:
+        """N×2048: the last map, averaged over its positions."""
+        return self.extractor(images)[0]
+
+    def taps(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        """Outputs N×C×h×w of the layers ``names``, in the network's order."""
+        return self.taps_and_features(images, names)[0]
+
+    def taps_and_features(self, images: Tensor, names: Iterable[str]) -> tuple[dict[str, Tensor], Tensor]:
+        """:meth:`taps` and :meth:`features` from one forward pass."""
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str, layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+            found[name] = output
+
+        hooks = [self.extractor.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
+        try:
+            return found, self.features(images)
+        finally:
+            for hook in hooks:
+                hook.remove()

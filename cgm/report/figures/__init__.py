@@ -1,0 +1,16 @@
+"""The report's figures and sheets of images: one file each, in the order of the page."""
+
+from cgm.core.registry import Registry
+from cgm.report.figures.figure import Figure
+
+FIGURES: Registry[Figure] = Registry(
+    "figure",
+    {
+        "plane": "cgm.report.figures.plane:PLANE",
+        "grid": "cgm.report.figures.grid:GRID",
+        "samples": "cgm.report.figures.samples:SAMPLES",
+        "spectrum": "cgm.report.figures.spectrum:SPECTRUM",
+        "validation": "cgm.report.figures.validation:VALIDATION",
+        "losses": "cgm.report.figures.losses:LOSSES",
+    },
+)

@@ -1,0 +1,55 @@
+"""What a figure of the report is: how it is made, and what it looks like once it is made. Imports no matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+    from cgm.report.plotting import Theme
+    from cgm.report.results import DatasetResult, Results
+
+    Draw = Callable[[Canvas, Theme], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of each dataset: the record of a file in this folder."""
+
+    kind: str
+    """File names begin with it: ``plane-openmoji``."""
+    make: Callable[[Results, DatasetResult], Picture | None]
+    """None where the results have nothing to show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure that was made: of numbers, drawn as vectors at any size, or a sheet of images."""
+
+    kind: str
+    dataset: str
+    title: str
+    alt: str
+    takeaway: str
+    """What it shows, in one sentence made from the numbers."""
+    note: str = ""
+    csv: bytes = b""
+    """The numbers that are drawn."""
+    draw: Draw | None = field(default=None, repr=False, compare=False)
+    size: tuple[float, float] = (8.2, 5.4)
+    """Of what :attr:`draw` draws, in inches."""
+    image: bytes = field(default=b"", repr=False)
+    """A sheet of images as PNG."""
+    width: int = 0
+    """Pixels at which a sheet is sharp."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.dataset}"
+
+    @property
+    def is_sheet(self) -> bool:
+        return bool(self.image)

@@ -1,0 +1,117 @@
+"""The perception–distortion plane (Blau & Michaeli, CVPR 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter
+
+from cgm.evaluation import stats
+from cgm.evaluation.metrics import METRICS
+from cgm.report import labels
+from cgm.report.competence import competent
+from cgm.report.figures.figure import Figure, Picture
+from cgm.report.plotting import MARKERS, Theme, csv_bytes, place_labels, readable
+from cgm.report.results import DatasetResult, Reference, Results
+from cgm.report.summary import interval_text
+
+DISTORTION, PERCEPTION = "mae", "kid"
+
+
+def plane(results: Results, dataset: DatasetResult) -> Picture | None:
+    """Perception–distortion plane (Blau & Michaeli, CVPR 2018): MAE against the kernel distance, a dot a seed.
+
+    None where no method has both.
+    """
+    scale = METRICS[PERCEPTION].scale
+    judge = dataset.judge_of(PERCEPTION)
+    points: dict[str, list[tuple[int, float, float]]] = {}
+    for method in dataset.methods:
+        x, y = dataset.by_seed(method, DISTORTION), dataset.by_seed(method, PERCEPTION)
+        if common := sorted(x.keys() & y.keys()):
+            points[method] = [(seed, x[seed], y[seed] * scale) for seed in common]
+    if not points:
+        return None
+    means = {method: (fmean([x for _, x, _ in found]), fmean([y for _, _, y in found])) for method, found in points.items()}
+    baselines: list[tuple[Reference, tuple[float, float]]] = []
+    for reference in dataset.baselines:
+        first, second = reference.values(DISTORTION), reference.values(PERCEPTION)
+        if first and second:
+            baselines.append((reference, (first[0], second[0] * scale)))
+    floor = [value * scale for value in dataset.floor_values(PERCEPTION)]
+    places = results.places
+
+    def draw(figure: Canvas, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        axes.set_yscale("symlog", linthresh=10, linscale=0.6)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: stats.format_number(value, 0)))
+        axes.set_xlabel(f"{labels.metric_title(DISTORTION, '')} {labels.arrow(DISTORTION)}  (distortion)")
+        axes.set_ylabel(f"{labels.scaled_title(PERCEPTION, judge)} {labels.arrow(PERCEPTION)}  (perception; linear below 10)")
+        axes.set_title(dataset.name)
+        axes.margins(0.08)
+        if floor:
+            axes.axhspan(min(floor), max(floor), color=theme.muted, alpha=0.18, linewidth=0)
+            axes.axhline(fmean(floor), color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
+        for method, found in points.items():
+            colour, marker = theme.colour(places[method]), MARKERS[places[method] % len(MARKERS)]
+            axes.plot(
+                [x for _, x, _ in found], [y for _, _, y in found], marker, color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0
+            )
+            axes.plot(*means[method], marker, color=colour, markersize=8, markeredgecolor=theme.ground, markeredgewidth=0.9, zorder=3)
+        for _, (x, y) in baselines:
+            axes.plot(x, y, "d", color=theme.ground, markersize=6.5, markeredgecolor=theme.muted, markeredgewidth=1.2, zorder=3)
+        axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+        anchors = [*means.values(), *(place for _, place in baselines)]
+        texts = [labels.method_title(method, dataset.methods[method]) for method in means]
+        texts += [labels.reference_title(reference.name) for reference, _ in baselines]
+        colours = [readable(theme.colour(places[method]), theme) for method in means] + [theme.muted] * len(baselines)
+        dots = [*anchors, *((x, y) for found in points.values() for _, x, y in found)]
+        if floor:
+            low, high = axes.get_xlim()
+            anchors.append((low + 0.9 * (high - low), fmean(floor)))
+            texts.append(labels.REFERENCES["real"])
+            colours.append(theme.muted)
+        place_labels(axes, anchors, texts, colours, dots, theme)
+
+    rows = [(dataset.name, method, seed, x, y / scale) for method, found in points.items() for seed, x, y in found] + [
+        (dataset.name, reference.key, 0, x, y / scale) for reference, (x, y) in baselines
+    ]
+    size = (8.2, 5.4)
+    numbers = csv_bytes(("dataset", "method", "seed", DISTORTION, PERCEPTION), rows)
+    takeaway = _takeaway(dataset, means)
+    titles = [labels.method_title(method, dataset.methods[method]) for method in means]
+    return Picture(
+        kind="plane",
+        dataset=dataset.name,
+        title="Perception–distortion plane",
+        takeaway=takeaway,
+        note="Small marks: seeds; large: their mean; hollow diamonds: baselines; dashed line and band: real vs real. "
+        "Down and left is better.",
+        alt=f"Scatter plot for {dataset.name}: MAE against {labels.metric_title(PERCEPTION, judge)} for "
+        f"{labels.listing(titles)}. {takeaway}",
+        csv=numbers,
+        draw=draw,
+        size=size,
+    )
+
+
+def _takeaway(dataset: DatasetResult, means: Mapping[str, tuple[float, float]]) -> str:
+    """Which method is nearest to the targets, and which most like real images, among those that were trained to competence."""
+    among = [method for method in competent(dataset) if method in means]
+    if not among:
+        return "No method was trained to competence."
+    nearest, finest = (min(among, key=lambda method: means[method][axis]) for axis in (0, 1))
+    first, second = (labels.method_title(method, dataset.methods[method]) for method in (nearest, finest))
+    distortion, perception = (_value(dataset, *which) for which in ((nearest, DISTORTION), (finest, PERCEPTION)))
+    if nearest == finest:
+        return f"{first} is both nearest to the targets ({distortion}) and most like real images ({perception})."
+    return f"{first} is nearest to the targets ({distortion}), {second} most like real images ({perception}): no method is best at both."
+
+
+def _value(dataset: DatasetResult, method: str, metric: str) -> str:
+    return f"{labels.scaled_title(metric, dataset.judge_of(metric))} {interval_text(dataset, method, metric)}"
+
+
+PLANE = Figure(kind="plane", make=plane)

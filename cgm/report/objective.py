@@ -1,0 +1,20 @@
+"""The equation that a method was trained with, from its record and its settings."""
+
+from __future__ import annotations
+
+from cgm.methods import METHODS
+from cgm.methods.losses import ADVERSARIAL
+from cgm.methods.method import MethodSettings
+
+
+def objective(settings: MethodSettings) -> str:
+    """``−E log D(x, G(x, z)) + λ E‖y − G(x, z)‖₁, λ = 100``: a term whose weight is 0 is left out."""
+    terms, weights = [], []
+    for part in METHODS[settings.implementation].about.objective:
+        text = ADVERSARIAL[getattr(settings, "adversarial", "")].minimises.format(part.text) if part.adversarial else part.text
+        if not part.weight:
+            terms.append(text)
+        elif weight := getattr(settings, part.weight):
+            terms.append(f"{part.symbol} {text}")
+            weights.append(f"{part.symbol} = {weight:g}")
+    return ",  ".join([" + ".join(terms) or "0", *([", ".join(weights)] if weights else [])])

@@ -1,0 +1,249 @@
+"""The page: one file, no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from cgm.data.listing import SPLITS
+from cgm.evaluation.metrics import METRICS
+from cgm.methods import METHODS
+from cgm.networks.fixed import FIXED
+from cgm.report import footnotes, labels
+from cgm.report.departures import method_sentence
+from cgm.report.figures.figure import Picture
+from cgm.report.objective import objective
+from cgm.report.plotting import for_both_themes
+from cgm.report.results import DatasetResult, Results
+from cgm.report.summary import answer, opening
+from cgm.report.table_format import Cell, Column, Row, Table
+from cgm.report.tables import TABLES
+
+TEMPLATES = Path(__file__).parent / "templates"
+TITLE = "Which loss should train an image-to-image model?"
+
+
+def table_page(table: Table) -> str:
+    """A table on a page of its own."""
+    return _environment().get_template("table_page.html.j2").render(table=table, style=_style())
+
+
+def index_page(results: Results, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes], results_csv: str) -> str:
+    """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results."""
+    identity = hashlib.sha256(results_csv.encode()).hexdigest()
+    sections = [
+        {
+            "dataset": dataset,
+            "runs": footnotes.runs_sentence(dataset.all_runs),
+            "about": _about(dataset),
+            "answer": answer(dataset),
+            "opening": opening(dataset),
+            "tables": [table for table in tables if table.dataset == dataset.name],
+            "figures": [(picture, _source(picture, drawn)) for picture in pictures if picture.dataset == dataset.name],
+        }
+        for dataset in results.datasets
+    ]
+    methods = list(results.methods)
+    params = results.params
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            title=TITLE,
+            lead=f"{labels.plural(len(methods), 'method')}, the same data, the same budget. Within a family, with the same generator, only "
+            "the loss differs.",
+            style=_style(),
+            stamp=labels.stamp(results.params),
+            facts=[
+                ("Experiment", params.experiment),
+                ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),
+                ("Seeds", ", ".join(map(str, params.seeds))),
+                ("Runs", footnotes.runs_sentence(results.all_runs)),
+                ("Device", ", ".join(footnotes.distinct(results.records, "device")) or "none yet"),
+                ("Judge", ", ".join(sorted({dataset.judge["name"] for dataset in results.datasets if dataset.judge})) or "none yet"),
+                ("Result", identity[:12]),
+            ],
+            sections=sections,
+            headings={name: maker.heading for name, maker in TABLES.items()},
+            metrics=_metrics(results),
+            methods=[_method(results, name) for name in methods],
+            cards=[_card(dataset) for dataset in results.datasets],
+            provenance=_provenance(results, identity),
+            footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(groups_of_rows=_groups_of_rows, heading=_heading, equation=_equation)
+    environment.globals.update(row_cells=_row_cells, row_under=_row_under, group_starts=_group_starts, zip=zip)
+    return environment
+
+
+def _style() -> Markup:
+    return Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # our own file: nothing in it to escape
+
+
+def _groups_of_rows(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    return [(kind, list(group)) for kind, group in itertools.groupby(rows, key=lambda row: row.kind)]
+
+
+def _row_cells(table: Table, row: Row) -> list[tuple[Column, Cell]]:
+    return [(column, cell) for column, cell in zip(table.columns, row.cells, strict=True) if not column.under]
+
+
+def _row_under(table: Table, row: Row) -> list[str]:
+    """What stands below the row's title; nothing for a baseline."""
+    if row.kind != "method":
+        return []
+    return [cell.text for column, cell in zip(table.columns, row.cells, strict=True) if column.under and cell.text]
+
+
+def _group_starts(table: Table) -> set[str]:
+    """Keys of the columns with which a titled group begins."""
+    before = ("", *(column.group for column in table.wide))
+    return {column.key for group, column in zip(before, table.wide, strict=False) if column.group != group}
+
+
+def _heading(title: str) -> Markup:
+    """May break after the hyphen of a judge's name and before an @, but not after a ÷."""
+    title = title.replace("÷ ", "÷\N{NO-BREAK SPACE}")
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=-)|(?=@)", title))
+
+
+def _equation(text: str) -> Markup:
+    """``λ_c`` and ``‖x‖²_F`` with their indices lowered; other names with an underscore as they are."""
+    return Markup(re.sub(r"(?<=[λ²])_(\w+)", r"<sub>\1</sub>", str(escape(text))))
+
+
+def _source(picture: Picture, drawn: Mapping[str, bytes]) -> str:
+    """A figure as a data URI."""
+    kind, content = ("png", picture.image) if picture.is_sheet else ("svg+xml", for_both_themes(drawn[picture.name]))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _about(dataset: DatasetResult) -> str:
+    if dataset.prepared is None:
+        return "This dataset has not been prepared."
+    card, counts = dataset.prepared.card, dataset.prepared.card["counts"]
+    kind = "Paired" if card["paired"] else "Unpaired, scored on hidden pairs" if card["hidden_pairs"] else "Unpaired"
+    train = f"{counts['train']['A']}" if card["paired"] else f"{counts['train']['A']} + {counts['train']['B']}"
+    return (
+        f"{kind}: source {card['source']} ({card['variant']}), {card['image_size']} px; {train} training, {counts['val']['A']} validation "
+        f"and {counts['test']['A']} test images; {'; '.join(footnotes.compute_parts(dataset))}."
+    )
+
+
+def _metrics(results: Results) -> list[dict[str, str]]:
+    judges = {"none": "pixels", "judge": "the judge", "lpips": "AlexNet"}
+    judge = next((dataset.judge["name"] for dataset in results.datasets if dataset.judge), "")
+    return [
+        {
+            "title": labels.metric_title(name, judge),
+            "arrow": labels.arrow(name),
+            "judge": judges[metric.judge],
+            "protocol": metric.about.protocol,
+            "citation": metric.about.citation,
+        }
+        for name, metric in METRICS.items()
+    ]
+
+
+def _method(results: Results, name: str) -> dict[str, Any]:
+    settings = results.methods[name]
+    about = METHODS[settings.implementation].about
+    datasets = [dataset for dataset in results.datasets if name in dataset.methods]
+    records = [run.record for dataset in datasets for run in dataset.runs[name] if run.record]
+    sentences = []
+    if supervision := footnotes.distinct(records, "supervision"):
+        sentences.append(f"Supervision: {' or '.join(supervision)}.")
+    if networks := sorted({record["loss_network"]["name"] for record in records if record.get("loss_network")}):
+        sentences.append(f"Loss network: {', '.join(networks)}.")
+    if fields := footnotes.distinct(records, "receptive_field"):
+        sentences.append(f"Each output of D sees {' or '.join(fields)} px.")
+    changed = _by_dataset(datasets, lambda dataset: next((method_sentence(run.record) for run in dataset.runs[name] if run.record), ""))
+    differences = [
+        *about.differences,
+        *(f"Settings{where} that differ from the paper's, which stand in brackets: {text}." for text, where in changed),
+    ]
+    return {
+        "name": name,
+        "title": labels.method_title(name, settings),
+        "citation": about.citation,
+        "equations": _by_dataset(datasets, lambda dataset: objective(dataset.methods[name])),
+        "facts": " ".join(sentences),
+        "differences": differences,
+        "trained": bool(records),
+    }
+
+
+def _by_dataset(datasets: list[DatasetResult], text: Callable[[DatasetResult], str]) -> list[tuple[str, str]]:
+    """Each different text that isn't empty, and where it holds: `` on openmoji``; empty where it holds on all."""
+    found: dict[str, list[str]] = {}
+    for dataset in datasets:
+        found.setdefault(text(dataset), []).append(dataset.name)
+    return [(text, "" if len(found) == 1 else f" on {labels.listing(names)}") for text, names in found.items() if text]
+
+
+def _card(dataset: DatasetResult) -> dict[str, Any]:
+    if dataset.prepared is None:
+        return {"name": dataset.name, "rows": [("State", "not prepared")]}
+    card = dataset.prepared.card
+    archive = card.get("archive") or {}
+    rows = [
+        ("Source", f"{card['source']}, variant {card['variant']}, {card['image_size']} px"),
+        ("Images (A / B)", "; ".join(f"{split} {card['counts'][split]['A']} / {card['counts'][split]['B']}" for split in SPLITS)),
+        ("Licence", card["licence"]),
+        ("Attribution", card["attribution"]),
+        ("Leakage check", _flat({key: value for key, value in card["leakage"].items() if key != "checked"})),
+        ("Rasteriser", card.get("rasteriser", "")),
+        ("Archive", f"{archive['name']}, sha256 {archive['sha256']}" if archive.get("sha256") else ""),
+        ("Data sha256", card["data_sha256"]),
+    ]
+    return {"name": dataset.name, "rows": [(name, value) for name, value in rows if value]}
+
+
+def _flat(value: Any) -> str:
+    """A nested value in words: ``passed yes; pairs: identical 0, near 2``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "not applicable"
+    if isinstance(value, dict):
+        nested = any(isinstance(item, dict) for item in value.values())
+        parts = [f"{str(key).replace('_', ' ')}{':' if isinstance(item, dict) else ''} {_flat(item)}" for key, item in value.items()]
+        return ("; " if nested else ", ").join(parts)
+    if isinstance(value, list):
+        return ", ".join(_flat(item) for item in value) or "none"
+    return str(value)
+
+
+def _provenance(results: Results, identity: str) -> list[tuple[str, str]]:
+    records = results.records
+    rows = [("results.csv sha256", identity)]
+    for name in dict.fromkeys(name for record in records for name in record["versions"]):
+        rows.append((name, ", ".join(sorted({str(record["versions"].get(name, "")) for record in records}))))
+    for key, title in (("device", "device"), ("precision", "precision"), ("threads", "threads a run")):
+        if found := footnotes.distinct(records, key):
+            rows.append((title, ", ".join(found)))
+    for dataset in results.datasets:
+        if dataset.prepared is not None:
+            rows.append((f"data sha256, {dataset.name}", dataset.prepared.data_sha256))
+        if dataset.judge:
+            rows.append((f"judge, {dataset.name}", f"{dataset.judge['name']} {dataset.judge['sha256']}"))
+    for name in sorted({dataset.judge["name"] for dataset in results.datasets if dataset.judge} & FIXED.keys()):
+        rows.append((f"how {name} sees", FIXED[name].about.protocol))
+    networks = {(network["name"], network["sha256"]) for record in records if (network := record.get("loss_network"))}
+    rows += [("loss network", f"{name} {digest}") for name, digest in sorted(networks)]
+    return rows

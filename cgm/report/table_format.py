@@ -1,0 +1,226 @@
+"""One typed table, written as CSV, Markdown and LaTeX here, and as HTML by ``page.py``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median_low
+from typing import Literal
+
+from cgm.evaluation import stats
+
+EMPTY = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """``scale``: numbers are shown times this. ``places``: decimals shown; None: by the intervals in the column, at most ``most``.
+    ``under``: in HTML it stands below the row's title, to save width.
+    """
+
+    key: str
+    title: str
+    arrow: str = ""
+    group: str = ""
+    detail: str = ""
+    numeric: bool = True
+    under: bool = False
+    scale: float = 1.0
+    places: int | None = None
+    most: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A text, or a number with the half-width of its interval. ``mark``: footnote signs; ``best``: set in bold."""
+
+    text: str = ""
+    interval: stats.Interval | None = None
+    mark: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """``key``: the id behind the title in the first cell."""
+
+    key: str
+    cells: tuple[Cell, ...]
+    kind: Literal["method", "baseline", "floor"] = "method"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """``stamp``: a warning that stands over every rendering."""
+
+    kind: str
+    dataset: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...] = ()
+    stamp: str = ""
+    _places: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(f"{self.name}: row {row.key} has {len(row.cells)} cells, expected {len(self.columns)}")
+        self._places.update(
+            {
+                column.key: _places(column, [row.cells[place] for row in self.rows if row.kind == "method"])
+                for place, column in enumerate(self.columns)
+            }
+        )
+
+    @property
+    def name(self) -> str:
+        """Of its files, without suffix."""
+        return f"{self.kind}-{self.dataset}"
+
+    @property
+    def wide(self) -> tuple[Column, ...]:
+        """The columns that HTML gives a column."""
+        return tuple(column for column in self.columns if not column.under)
+
+    @property
+    def headings(self) -> list[str]:
+        """In one line each: title, detail, arrow."""
+        return [
+            " ".join(part for part in (column.title, f"({column.detail})" if column.detail else "", column.arrow) if part)
+            for column in self.columns
+        ]
+
+    @staticmethod
+    def groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
+        """(title, number of columns) of neighbours with the same group."""
+        groups: list[tuple[str, int]] = []
+        for column in columns:
+            if groups and groups[-1][0] == column.group:
+                groups[-1] = (column.group, groups[-1][1] + 1)
+            else:
+                groups.append((column.group, 1))
+        return groups
+
+    def show(self, column: Column, cell: Cell) -> tuple[str, str]:
+        """What stands in the cell: the mean or the text, and the half-width or nothing."""
+        if cell.interval is None:
+            return cell.text or EMPTY, ""
+        places, interval = self._places[column.key], cell.interval
+        half = "" if interval.half_width is None else stats.format_half_width(interval.half_width * column.scale, places)
+        return stats.format_number(interval.mean * column.scale, places), half
+
+
+def to_csv(table: Table) -> str:
+    """Full precision, unscaled; each numeric column is followed by its 95% half-width, n and whether it is set in bold."""
+    with_interval = {
+        column.key: any(row.cells[place].interval and row.cells[place].interval.n > 1 for row in table.rows)  # type: ignore[union-attr]
+        for place, column in enumerate(table.columns)
+    }
+    with_best = {column.key: any(row.cells[place].best for row in table.rows) for place, column in enumerate(table.columns)}
+    header = ["id"]
+    for column in table.columns:
+        header.append(column.key)
+        header += [f"{column.key}_ci95", f"{column.key}_n"] if with_interval[column.key] else []
+        header += [f"{column.key}_best"] if with_best[column.key] else []
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in table.rows:
+        line = [row.key]
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            interval = cell.interval
+            line.append(cell.text if interval is None else repr(interval.mean))
+            if with_interval[column.key]:
+                line.append("" if interval is None or interval.half_width is None else repr(interval.half_width))
+                line.append("" if interval is None else str(interval.n))
+            if with_best[column.key]:
+                line.append(str(int(cell.best)))
+        writer.writerow(line)
+    return file.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [f"**{table.title}**", ""]
+    if table.stamp:
+        lines += [f"**{table.stamp}**", ""]
+    lines.append(line(table.headings))
+    lines.append(line(["---:" if column.numeric else "---" for column in table.columns]))
+    for row in table.rows:
+        lines.append(line([_markdown_cell(table, column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]))
+    lines += ["", *(f"{note}  " for note in table.footnotes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_cell(table: Table, column: Column, cell: Cell) -> str:
+    mean, half = table.show(column, cell)
+    text = (f"{mean} ± {half}" if half else mean).replace("*", "\\*")
+    return (f"**{text}**" if cell.best else text) + cell.mark
+
+
+def to_latex(table: Table) -> str:
+    """A ``table*`` that needs the packages booktabs and graphicx (it is as wide as the text)."""
+    warning = f". \\textbf{{{escape_latex(table.stamp)}}}" if table.stamp else ""
+    spec = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines = [
+        "% needs \\usepackage{booktabs,graphicx}",
+        "\\begin{table*}",
+        "\\centering",
+        f"\\caption{{{escape_latex(table.title)}{warning}}}",
+        f"\\label{{tab:{table.name}}}",
+        "\\resizebox{\\textwidth}{!}{%",
+        f"\\begin{{tabular}}{{{spec}}}",
+        "\\toprule",
+    ]
+    groups = table.groups(table.columns)
+    if any(title for title, _ in groups):
+        lines.append(" & ".join(f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(title)}}}" for title, span in groups) + " \\\\")
+    lines.append(" & ".join(escape_latex(heading) for heading in table.headings) + " \\\\")
+    kind = None
+    for row in table.rows:
+        if row.kind != kind:
+            lines.append("\\midrule")
+            kind = row.kind
+        cells = zip(table.columns, row.cells, strict=True)
+        lines.append(" & ".join(_latex_cell(table, column, cell) for column, cell in cells) + " \\\\")
+    lines += ["\\bottomrule", "\\end{tabular}}", "\\par\\smallskip"]
+    lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.footnotes]
+    return "\n".join([*lines, "\\end{table*}"]) + "\n"
+
+
+def _latex_cell(table: Table, column: Column, cell: Cell) -> str:
+    mean, half = table.show(column, cell)
+    text = escape_latex(f"{mean} ± {half}" if half else mean)
+    return (f"\\textbf{{{text}}}" if cell.best else text) + escape_latex(cell.mark)
+
+
+_LATEX = {
+    "\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "$": "\\$", "#": "\\#", "_": "\\_", "{": "\\{", "}": "\\}",
+    "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
+    "±": "$\\pm$", "×": "$\\times$", "÷": "$\\div$", "−": "$-$", "–": "--", "—": "---", "→": "$\\to$", "↑": "$\\uparrow$",
+    "↓": "$\\downarrow$",
+    "†": "$^\\dagger$", "‡": "$^\\ddagger$", "³": "$^3$", "²": "$^2$", "¹": "$^1$", "⁰": "$^0$", "₁": "$_1$", "₂": "$_2$", "≤": "$\\le$",
+    "≥": "$\\ge$", "≈": "$\\approx$", "·": "$\\cdot$", "‖": "$\\|$", "λ": "$\\lambda$", "φ": "$\\varphi$", "σ": "$\\sigma$",
+    "α": "$\\alpha$", "β": "$\\beta$", "Σ": "$\\Sigma$", "√": "$\\sqrt{\\,}$", "∞": "$\\infty$", "…": "\\dots{}", "’": "'", "‘": "`",
+    "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """Every character that LaTeX would read as a command, and the signs that its fonts lack."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _places(column: Column, cells: list[Cell]) -> int:
+    """The same decimals all down a column: what half of the methods' intervals deserve, at most ``most`` and at least one less."""
+    if column.places is not None:
+        return column.places
+    widths = [cell.interval.half_width * column.scale for cell in cells if cell.interval and cell.interval.half_width]
+    if not widths:
+        return column.most
+    return min(max(median_low([stats.decimals(width) for width in widths]), column.most - 1), column.most)

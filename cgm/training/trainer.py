@@ -1,0 +1,243 @@
+"""The one training loop: every method, one budget, final weights (no selection).
+
+The budget is counted in images that the generator sees. Nothing here knows a method by name. Nothing in a step waits for the device:
+losses, gradient norms and whether all was finite are read when a row of the history is due, or a checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cgm.core import seeds
+from cgm.core.progress import Progress, evenly_spaced_steps
+from cgm.data import images
+from cgm.data.batches import Batches
+from cgm.data.prepared import Prepared
+from cgm.experiment.params import Params, Run
+from cgm.methods import models
+from cgm.networks.fixed import FIXED
+from cgm.networks.init import initialise
+from cgm.training.checkpoint import Checkpoint
+from cgm.training.curves import Validator
+from cgm.training.device import autocast, pick_precision, weight_layout
+from cgm.training.divergence import Divergence
+from cgm.training.history import History, Row
+from cgm.training.optimiser import Adam
+from cgm.training.parallel import World
+
+VALIDATION_IMAGES = 64
+"""Validation images behind each point of a curve: the first of the split (which is sorted by id)."""
+STYLE_TARGETS = 256
+"""Training targets, chosen at random, shown to a method before training (domain statistics)."""
+STEPS_BETWEEN_LOOKS = 10
+"""Steps after which several processes agree whether a checkpoint is due; one process looks after each."""
+
+
+@dataclass
+class Outcome:
+    """What a training leaves beside the weights."""
+
+    status: str
+    reason: str
+    history: list[Row]
+    steps: int
+    images: int
+    seconds: float
+    resumed: int
+    """How many times the run went on from a checkpoint."""
+
+
+class Trainer:
+    """Trains one run; all of its state goes into a checkpoint."""
+
+    def __init__(
+        self, params: Params, run: Run, prepared: Prepared, checkpoint: Checkpoint, device: torch.device, world: World | None = None
+    ) -> None:
+        self.params, self.run, self.prepared, self.checkpoint, self.device = params, run, prepared, checkpoint, device
+        self.world = world or World()
+        training, dataset = params.training, params.all_datasets[run.dataset]
+        self.share = self.world.share(training.batch_size)
+        self.precision = pick_precision(params.compute, device)
+        self.total_steps = math.ceil(dataset.kimg * 1000 / training.batch_size)
+        self.log_at = evenly_spaced_steps(self.total_steps, training.log_points)
+        self.validate_at = evenly_spaced_steps(self.total_steps, training.validations)
+
+        # networks and their optimisers
+        settings = params.method(run.dataset, run.method)
+        self.method = models.build(settings, params.networks, dataset.image_size, params.is_paired(run.dataset))
+        for player in self.method.players.values():
+            for name, network in player.items():
+                initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
+                if params.compute.compile:
+                    network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
+            player.to(device, memory_format=weight_layout(device)).train()  # type: ignore[call-overload]
+        self.rate = settings.learning_rate or training.learning_rate
+        self.optimisers = {
+            name: Adam(player.parameters(), lr=self.rate, betas=(training.beta1, training.beta2), fused=True)
+            for name, player in self.method.players.items()
+        }
+
+        # data and noise
+        mine = f"-{self.world.rank}" if self.world.rank else ""
+        self.noise = seeds.torch_generator(run.dataset, run.method, run.seed, f"noise{mine}", device)
+        a, b = prepared.images("train", "A"), prepared.images("train", "B")
+        self.batches = Batches(
+            a, b, paired=self.method.supervision != "unpaired", dataset=run.dataset, seed=run.seed,
+            jitter=training.jitter, flip=training.flip, device=device,
+        )  # fmt: skip
+        shown = seeds.numpy_generator(run.dataset, "", run.seed, "targets").permutation(len(b))[:STYLE_TARGETS]
+        targets = images.to_float(b[np.sort(shown)], device)
+        self.method.prepare(targets, device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
+
+        # what is watched
+        self.validator = Validator(prepared.images("val", "B")[:VALIDATION_IMAGES], FIXED[training.judge], device)
+        self.history = History(device)
+        self.divergence = Divergence(self.method.players, device)
+        self.step = 0
+        self.resumed = 0
+        self.seconds = 0.0
+
+    def train(self) -> Outcome:
+        """Run to the end of the budget, from the checkpoint if there is one that fits."""
+        self._resume()
+        batch_size = self.params.training.batch_size
+        started = saved = time.monotonic()
+        before = self.seconds
+        reason = ""
+        if self.step == 0:
+            self._log_start()
+        with Progress(f"train {self.run}", self.total_steps, self.step, batch_size, self.world.leads) as progress:
+            while self.step < self.total_steps:
+                self.advance()
+                due = self.step in self.log_at or self.step in self.validate_at
+                save = self._save_is_due(saved)
+                if (due or save) and (found := self.divergence.found()):
+                    self.step, reason = found
+                    break
+                if due:
+                    self._log(validate=self.step in self.validate_at)
+                progress.update(self.step, self.history.rows)
+                self.seconds = before + time.monotonic() - started
+                if save:
+                    self._save()
+                    saved = time.monotonic()
+        status = "diverged" if reason else "ok"
+        return Outcome(status, reason, self.history.rows, self.step, self.step * batch_size, self.seconds, self.resumed)
+
+    def advance(self) -> None:
+        """One training step: a batch, and one update of each player."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rate * self.schedule(self.step)
+        start = self.step * self.params.training.batch_size + self.world.rank * self.share
+        batch = self.batches.take(start, self.share, self.noise)
+        if self.params.compute.compile:
+            torch.compiler.cudagraph_mark_step_begin()  # what earlier steps left in a graph's memory may be written over
+        with autocast(self.precision, self.device):
+            observed = self.method.step(batch, self.update)
+        self.history.add(observed)
+        self.history.end_step()
+        self.step += 1
+
+    def update(self, player: str, terms: Mapping[str, torch.Tensor]) -> None:
+        """One optimiser step of ``player`` on the sum of ``terms``; none, on the device itself, once any sum was not finite."""
+        optimiser = self.optimisers[player]
+        total = torch.stack(list(terms.values())).sum()
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        gradients = [parameter.grad for group in optimiser.param_groups for parameter in group["params"] if parameter.grad is not None]
+        finite = torch.isfinite(total.detach()).float()
+        self.world.average([*gradients, finite])
+        optimiser.found_inf = self.divergence.note(player, self.step, terms, finite < 1)
+        optimiser.step()
+        if self.step + 1 in self.log_at:
+            self.history.note_gradient(player, torch.nn.utils.get_total_norm(gradients))
+        self.history.add({f"{player}/{name}": value for name, value in terms.items()})
+
+    def schedule(self, step: int) -> float:
+        """Factor on the learning rate: 1, then linear to 0 over the rest of the budget."""
+        constant = self.params.training.constant_fraction
+        done = step / self.total_steps
+        return 1.0 if done < constant or constant == 1 else (1 - done) / (1 - constant)
+
+    def _log(self, validate: bool) -> None:
+        """A row of the history: losses averaged since the last row, gradient norms now, validation metrics where they are due."""
+        row = {
+            "kimg": self.step * self.params.training.batch_size / 1000,
+            "step": self.step,
+            "learning_rate": self.rate * self.schedule(self.step - 1),
+        }
+        self.history.close_row(row, self.world, self._validation() if validate else {})
+
+    def _log_start(self) -> None:
+        """A first row, of the untrained networks, where they can be validated: what the curves start from."""
+        if found := self._validation():
+            self.history.rows.append({"kimg": 0.0, "step": 0, **found})
+
+    def _validation(self) -> Row:
+        return {f"val/{name}": value for name, value in self.validate().items()} if self.world.leads else {}
+
+    def validate(self) -> Row:
+        """Validation metrics of the present weights, on the first images of the split; none where no target can answer."""
+        if not self.method.conditional or not self.prepared.aligned:
+            return {}
+        x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
+        noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)
+        return self.validator(models.translate(self.method, x, noise, self.params.training.batch_size, self.device))
+
+    def _save_is_due(self, saved: float) -> bool:
+        if self.world.size > 1 and self.step % STEPS_BETWEEN_LOOKS:
+            return False
+        return self.world.decide(time.monotonic() - saved >= self.params.training.checkpoint_seconds)
+
+    def _save(self) -> None:
+        own = {"noise": self.noise.get_state(), "buffers": {name: buffer.state_dict() for name, buffer in self.method.buffers.items()}}
+        ranks = self.world.gather(own)
+        if self.world.leads:
+            self.checkpoint.save({**self.state_dict(), "ranks": ranks})
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint; one that is damaged or belongs to other parameters, data or code is named and left aside."""
+        state, reason = self.checkpoint.load(self.device)
+        if state is None:
+            if reason:
+                self._say(f"{reason}; {self.run} starts over")
+            return
+        self.load_state_dict(state)
+        self.resumed += 1
+        own = state["ranks"][self.world.rank]
+        self.noise.set_state(own["noise"].cpu())
+        for name, buffer in self.method.buffers.items():
+            buffer.load_state_dict(own["buffers"][name])
+        self._say(f"{self.run}: goes on from {self.checkpoint.path} at step {self.step} of {self.total_steps}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What all processes of a run have in common."""
+        return {
+            "step": self.step,
+            "resumed": self.resumed,
+            "seconds": self.seconds,
+            "history": self.history.state_dict(),
+            "players": {name: player.state_dict() for name, player in self.method.players.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds, self.resumed = state["step"], state["seconds"], state["resumed"]
+        self.history.load_state_dict(state["history"])
+        for name, player in self.method.players.items():
+            player.load_state_dict(state["players"][name])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+
+    def _say(self, message: str) -> None:
+        if self.world.leads:
+            print(message, file=sys.stderr)
