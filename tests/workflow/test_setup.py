@@ -31,7 +31,9 @@ def installed(tmp_path: Path) -> Path:
 
 
 def planned(folder: Path) -> str:
-    return subprocess.run(["make", "-n", "setup"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    # Under `make test` the outer make hands its flags down, and the inner one would tell of folders and levels.
+    alone = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
+    return subprocess.run(["make", "-n", "setup"], cwd=folder, env=alone, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_setup_that_is_done_costs_nothing(installed: Path) -> None:
