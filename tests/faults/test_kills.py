@@ -28,8 +28,10 @@ PLAN, RECORD = "the plan", "the record"
 KINDS = (PLAN, "fetch", "prepare", "reference", "train", "translate", "evaluate", "track", "report", RECORD)
 ROUNDS = {0.2: 0, 0.4: 3, 0.6: 6, 0.8: 9}
 """How much of a stage's time has passed when it is killed, a round each; and how many kills of the round precede that of the plan."""
-FOLDERS = 4
-"""That a round may take: a moment that did not come, since its stage ended earlier than expected, comes in the next one."""
+FOLDERS = 5
+"""That a round may take."""
+EARLIER = 0.7
+"""A moment that did not come, since its stage ended sooner than the undisturbed run's, comes by so much earlier in the next folder."""
 COMPARED = ("data/prepared", "data/reference", "results", "reports/results.csv")
 OF_THE_CLOCK = {"seconds", "images_per_second", "peak_memory_bytes", "resumed"}
 """Of ``run.json``: what may differ between two runs."""
@@ -185,7 +187,7 @@ def test_killed_while_each_kind_of_stage_is_at_work(
         while True:
             watched = Watched(project)
             due = [moment for moment in waiting if moment.kind != PLAN or kills >= ROUNDS[share] or len(waiting) == 1]
-            moment = watched.first_of(due, undisturbed.seconds)
+            moment = watched.first_of(due, {kind: value * EARLIER**number for kind, value in undisturbed.seconds.items()})
             if moment is None:
                 break
             watched.kill(moment.whole_group)
