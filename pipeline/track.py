@@ -27,9 +27,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, ViewType
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from cgm.core.errors import UserError
-from cgm.core.files import read_json, sha256, write_json
+from cgm.core.files import read_json, remove, sha256, write_json
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from pipeline.stage_command import main
@@ -39,6 +40,7 @@ FILES = ("run.json", "history.csv", "metrics.json", "grid.png", "model.safetenso
 FORMAT = 3
 """Of what is written to MLflow; a new one rewrites every run."""
 NAME, DIGEST, PARENT = "cgm.name", "cgm.fingerprint", "mlflow.parentRunId"
+SQLITE = "sqlite:///"
 BATCH = {"metrics": 1000, "params": 100}
 """MLflow's limits for one call of ``log_batch``."""
 
@@ -61,10 +63,28 @@ def track(params: Params, root: Path = Path()) -> None:
     """Reconcile, then write down the digest of each run that MLflow holds."""
     finished = list(finished_runs(params, root))
     try:
+        make_store(params.tracking.uri)
         reconcile(params, finished, root)
     except MlflowException as error:
         raise UserError(f"params.yaml: tracking.uri: MLflow refused: {' '.join(str(error).split())}") from None
+    except SQLAlchemyError as error:
+        raise UserError(
+            f"params.yaml: tracking.uri: {params.tracking.uri}: MLflow can't use this database ({str(error).partition(chr(10))[0]}); "
+            "if a process was killed while it made it, remove it, and the next run writes everything of this project anew"
+        ) from None
     write_json(root / RECORD, {str(item.run): item.digest for item in finished})
+
+
+def make_store(uri: str) -> None:
+    """A local database that is not there yet: whole or not at all. MLflow makes it in a hundred steps and can't go on from the middle."""
+    path = Path(uri.removeprefix(SQLITE))
+    if uri.startswith(SQLITE) and not path.exists():
+        folder = path.with_name(f"{path.name}.new")  # SQLite keeps files of its own beside a database
+        remove(folder)
+        folder.mkdir(parents=True)
+        MlflowClient(tracking_uri=f"{SQLITE}{folder / path.name}").search_experiments(max_results=1)
+        (folder / path.name).replace(path)
+        remove(folder)
 
 
 def finished_runs(params: Params, root: Path = Path()) -> Iterator[Finished]:

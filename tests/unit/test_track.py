@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -173,3 +178,29 @@ def test_a_bad_uri_is_one_line_that_names_the_key(folder: Path) -> None:
 def test_flatten() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": None}}, "e": [1]}) == {"a.b": "1", "a.c.d": "None", "e": "[1]"}
     assert json.dumps(flatten({})) == "{}"
+
+
+def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    """MLflow is killed while it makes its database; the next call makes it."""
+    params = experiment(tmp_path)
+    write_run(tmp_path, "mae", 0, 0.1)
+    script = "import sys; from pipeline.track import make_store; make_store(sys.argv[1])"
+    process = subprocess.Popen([sys.executable, "-c", script, params.tracking.uri], cwd=ROOT, stderr=subprocess.DEVNULL)
+    new = tmp_path / "mlflow.db.new/mlflow.db"
+    while not (new.exists() and new.stat().st_size > 200_000):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    track(params, tmp_path)
+    assert {"openmoji/mae", "openmoji/mae/0"} == set(held(params))
+    assert not new.parent.exists()
+
+
+def test_a_store_that_is_half_made_is_named(tmp_path: Path) -> None:
+    params = experiment(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("CREATE TABLE review_queues (queue_id VARCHAR(36))")
+    with pytest.raises(UserError, match=r"mlflow\.db: MLflow can't use this database .*already exists.*; if a process was killed"):
+        track(params, tmp_path)
