@@ -15,13 +15,21 @@ LEFT_OUT = ("reports/", "tests/", "dvc.lock")
 """Results, and what no stage reads."""
 
 
-def copy_checkout(folder: Path) -> None:
-    """Copy the checkout into ``folder``, with what is not committed and without what git ignores."""
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+def checkout_files(root: Path = ROOT) -> list[str]:
+    """The files of the checkout in ``root``, relative to its root, with those that are not committed and without those that git ignores.
+
+    Raises :class:`UserError` outside a git checkout.
+    """
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=root, capture_output=True, text=True, check=False)
     if listed.returncode:
-        raise UserError(f"{ROOT}: git ls-files: {' '.join(listed.stderr.split())}; run the command in a git checkout of the project")
-    for name in listed.stdout.split("\0"):
-        if name and not name.startswith(LEFT_OUT) and (ROOT / name).is_file():
+        raise UserError(f"{root}: git ls-files: {' '.join(listed.stderr.split())}; run the command in a git checkout of the project")
+    return [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy the :func:`checkout_files` into ``folder``, less those that are :data:`LEFT_OUT`."""
+    for name in checkout_files():
+        if not name.startswith(LEFT_OUT):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
 

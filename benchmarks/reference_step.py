@@ -127,7 +127,9 @@ class ReferenceStep:
     def __init__(self, params: Params, run: Run, folder: Path, size: int, workers: int = WORKERS) -> None:
         training, settings = params.training, params.method(run.dataset, run.method)
         self.device = torch.device("cuda" if torch.cuda.is_available() and params.compute.device != "cpu" else "cpu")
-        torch.backends.cudnn.benchmark = True
+        if self.device.type == "cuda":  # as torch has it by itself, whatever was trained in this process before
+            torch.set_deterministic_debug_mode("default")
+            torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
         dataset, self._step = {"pix2pix": (Aligned, self._pix2pix), "cyclegan": (Unaligned, self._cyclegan)}[settings.implementation]
         self.settings = settings
         self.players = models.build(settings, params.networks, size, params.is_paired(run.dataset)).players
@@ -143,7 +145,7 @@ class ReferenceStep:
         }
         self.noise = seeds.torch_generator(run.dataset, run.method, run.seed, "noise", self.device)
         pool_size = getattr(settings, "pool_size", 0)
-        self.pool_A, self.pool_B = (ImagePool(pool_size, seeds.numpy_stream(run.seed, f"pool {side}")) for side in "AB")
+        self.pool_A, self.pool_B = (ImagePool(pool_size, seeds.numpy_stream(run.seed, f"pool {side}"), self.device) for side in "AB")
         self.loader = DataLoader(
             dataset(folder, size), training.batch_size, shuffle=True, num_workers=workers, generator=torch.Generator().manual_seed(run.seed)
         )
@@ -209,6 +211,7 @@ class ReferenceStep:
         _require_gradients(self.players["D"], True)
         self.optimisers["D"].zero_grad()
         for name, D, real, fake, pool in (("D_B", D_B, y, y_hat, self.pool_B), ("D_A", D_A, x, x_hat, self.pool_A)):
+            pool.draw(len(fake))
             past = pool.query(fake.detach())
             losses[name] = (_adversarial(criterion, D(real), True) + _adversarial(criterion, D(past), False)) * 0.5
             losses[name].backward()

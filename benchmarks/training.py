@@ -56,6 +56,16 @@ class Settings:
 QUICK = Settings(sizes=(32,), seconds=0.2, pairs=16, batches=(1, 2), growth=(2, 4), others=1)
 
 
+def lay_out(folder: Path, sizes: Sequence[int], pairs: int, processes: int) -> None:
+    """For each size a folder below ``folder``: the prepared set of at most ``pairs`` pairs of OpenMoji, and its images as PNG files."""
+    for size in sizes:
+        place = folder / str(size)
+        dataset = OPENMOJI.Settings(source=SOURCE, image_size=size, kimg=1.0, limit=pairs)
+        OPENMOJI.fetch(dataset, place / "raw", paired=True, root=ROOT)
+        prepare(dataset, place / "raw", place / PREPARED, name=SOURCE, paired=True, processes=processes)
+        write_images(open_prepared(place / PREPARED), place / PICTURES)
+
+
 class Bench:
     """The datasets of all sizes below a folder, and the cells that are measured on them."""
 
@@ -64,12 +74,7 @@ class Bench:
         self.load = os.getloadavg()[0]
         self.params = load_params(ROOT / "params.yaml")
         self.batch = self.params.training.batch_size
-        for size in settings.sizes:
-            place = folder / str(size)
-            dataset = OPENMOJI.Settings(source=SOURCE, image_size=size, kimg=1.0, limit=settings.pairs)
-            OPENMOJI.fetch(dataset, place / "raw", paired=True, root=ROOT)
-            prepare(dataset, place / "raw", place / PREPARED, name=SOURCE, paired=True, processes=self.cores)
-            write_images(open_prepared(place / PREPARED), place / PICTURES)
+        lay_out(folder, settings.sizes, settings.pairs, self.cores)
 
     def job(self, side: str, method: str, size: int, **options: object) -> Job:
         job = Job(side, 1, self.settings.seconds, method, size=size, batch=self.batch)

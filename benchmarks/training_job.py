@@ -58,6 +58,10 @@ class Job:
     precision: str = ""
     compiled: bool = False
     """Networks through ``torch.compile``."""
+    captured: bool = False
+    """The step as a CUDA graph."""
+    profiled: bool = True
+    """On a GPU, its kernels are summed as well, which takes some seconds more."""
     workers: int | None = None
     """Loader processes of the reference; ``None``: the implementation's default."""
     warm_up: int = 2
@@ -68,14 +72,20 @@ class Job:
     def __str__(self) -> str:
         named = (self.side, self.method, f"{self.size} px" if self.size else "", f"batch {self.batch}" if self.batch else "")
         loading = "" if self.workers is None else f"{self.workers} loader processes"
-        return ", ".join(filter(None, (*named, self.precision, "compiled" * self.compiled, f"{self.threads} thread(s)", loading)))
+        return ", ".join(
+            filter(
+                None, (*named, self.precision, "compiled" * self.compiled, "captured" * self.captured, f"{self.threads} thread(s)", loading)
+            )
+        )
 
 
 def experiment(job: Job) -> tuple[Params, Run]:
     """``params.yaml`` with the job's dataset, batch, threads and precision, and a budget that no measurement reaches."""
     params = load_params(ROOT / "params.yaml")
     dataset = OPENMOJI.Settings(source=SOURCE, image_size=job.size, kimg=1000.0)
-    compute = {"threads": job.threads, "compile": job.compiled} | ({"precision": job.precision} if job.precision else {})
+    compute = {"threads": job.threads, "compile": job.compiled, "capture": job.captured} | (
+        {"precision": job.precision} if job.precision else {}
+    )
     changed = {
         "compute": params.compute.model_copy(update=compute),
         "training": params.training.model_copy(update={"batch_size": job.batch}),
@@ -171,6 +181,7 @@ def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
     for _ in range(job.warm_up):
         side.advance()
     warm_up = time.perf_counter() - start
+    _wait_for(side.device)
     go()
     before, resident = dict(getattr(side, "parts", {})), _resident_mib()
     images = steps = 0
@@ -178,8 +189,7 @@ def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
     while steps < job.steps or time.perf_counter() - start < job.seconds:
         images += side.advance()
         steps += 1
-    if side.device.type == "cuda":
-        torch.cuda.synchronize()
+    _wait_for(side.device)
     seconds = time.perf_counter() - start
     found: Found = {
         "images_per_second": images / seconds,
@@ -192,7 +202,7 @@ def train(job: Job, folder: Path, go: Go) -> tuple[Found, Callable[[], object]]:
     }
     if found["parts"]:
         found["parts"]["optimisers"] = side.trainer.optimiser_seconds()
-    if side.device.type == "cuda":
+    if side.device.type == "cuda" and job.profiled:
         found["kernels"] = _kernel_seconds(side.advance)
     return found, side.advance
 
@@ -278,6 +288,11 @@ def _answer(process: subprocess.Popen[str], job: Job) -> str:
     if not line:
         raise UserError(f"{job}: exit code {process.wait()} before it had answered; its own message stands above")
     return line
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def _resident_mib() -> float:

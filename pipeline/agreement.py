@@ -8,6 +8,7 @@ agreement, or where an output is not the file that it was then, DVC is asked. If
 outputs are set to now; if it finds it changed, the time of its stamp.
 :func:`after` runs when the jobs have ended, well or badly, and records in ``dvc.lock`` the stages that this invocation made. A mark that
 :func:`begin` sets and :func:`after` removes tells the next invocation of one that was killed: it then records in its place.
+:func:`adoption` is for results that were made elsewhere.
 Every Snakemake at work here has a file in ``build/engines``; a lock whose owner is gone is seen by them, and removed.
 
 ``Stage.save``, ``Stage.commit``, ``Lockfile.dump_stages`` and the file of ``dvc.rwlock`` are DVC's own internals (what ``dvc commit``
@@ -158,8 +159,8 @@ def _made_since_mark(table: Table) -> list[Stage]:
         if not is_fresh(table, stage):
             continue
         same = stage.name in now.stages and now.stages[stage.name].content == read_json(root / stage.stamp)
-        inputs = [Path(dep).relative_to(fingerprint.FOLDER) for dep in stage.deps if Path(dep).is_relative_to(fingerprint.FOLDER)]
-        same = same and all(current.get(str(name)) == read_json(root / fingerprint.FOLDER / name) for name in inputs)
+        inputs = fingerprint.names(stage.deps)
+        same = same and all(current.get(name) == read_json(root / fingerprint.FOLDER / name) for name in inputs)
         if same and min(_time(root / out) for out in stage.outs) >= mark:
             made.append(stage)
     return made
@@ -167,20 +168,49 @@ def _made_since_mark(table: Table) -> list[Stage]:
 
 def _record(table: Table, made: Sequence[Stage]) -> None:
     """Write ``made`` and the fingerprints, which :func:`before` keeps true, into ``dvc.lock`` in one go."""
+    with _dvc(table.root) as repo:
+        _record_in(repo, table, made)
+
+
+def _record_in(repo: Any, table: Table, made: Sequence[Stage]) -> None:
     from dvc.dvcfile import Lockfile
 
     names = {FINGERPRINT, *(stage.name for stage in made)}
     lock = table.root / LOCK
-    with _dvc(table.root) as repo:
-        stages = [stage for stage in repo.index.stages if stage.name in names]
-        for stage in stages:
-            stage.save()
-            stage.commit(relink=False)
-        with replacing(lock) as temporary:
-            if lock.exists():
-                shutil.copyfile(lock, temporary)
-            Lockfile(repo, str(temporary)).dump_stages(stages)
+    stages = [stage for stage in repo.index.stages if stage.name in names]
+    for stage in stages:
+        stage.save()
+        stage.commit(relink=False)
+    with replacing(lock) as temporary:
+        if lock.exists():
+            shutil.copyfile(lock, temporary)
+        Lockfile(repo, str(temporary)).dump_stages(stages)
     _agree(table, made)
+
+
+@contextmanager
+def adoption(table: Table) -> Iterator[list[Stage]]:
+    """Results that were made elsewhere come in: the block puts the outputs of stages in place and appends these to the list.
+
+    They are recorded as if they had been made here, also where the block breaks off; after a kill the next invocation does it, by the same
+    mark as for jobs. Raises :class:`UserError` where an engine is at work in this folder. One that starts meanwhile sees the mark, goes to
+    record, and is turned away by DVC's lock.
+    """
+    root, again = table.root, "wait for it to end and run the same command again"
+    if others := _register(root):
+        raise UserError(f"{root.resolve()}: Snakemake is at work in this folder: {'; '.join(others)}; {again}")
+    before(table)
+    with _dvc(root) as repo:
+        if others := _at_work(repo):
+            raise UserError(f"{root.resolve()}: DVC is at work in this folder: {'; '.join(others)}; {again}")
+        begin(table)
+        made: list[Stage] = []
+        try:
+            yield made
+        finally:
+            _complete_for_snakemake(root, {out for stage in made for out in stage.outs})
+            _record_in(repo, table, made)
+            (root / MARK).unlink()
 
 
 @contextmanager
@@ -222,6 +252,16 @@ def _mend_busy_list(repo: Any) -> None:
         except ValueError:
             path.unlink()
             print(f"note: {path}: an earlier DVC or Snakemake was killed while it wrote it; removed", file=sys.stderr)
+
+
+def _at_work(repo: Any) -> list[str]:
+    """The other DVC processes that run stages here. They give the lock back meanwhile, and stand in the list of busy files."""
+    from dvc.rwlock import RWLOCK_FILE
+
+    path = Path(repo.tmp_dir) / RWLOCK_FILE
+    busy = read_json(path) if path.exists() else {}
+    owners = [*busy.get("write", {}).values(), *(owner for readers in busy.get("read", {}).values() for owner in readers)]
+    return sorted({f"process {owner['pid']}" for owner in owners if owner["pid"] != os.getpid() and psutil.pid_exists(owner["pid"])})
 
 
 def _agree(table: Table, stages: Iterable[Stage]) -> None:

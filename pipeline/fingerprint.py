@@ -73,6 +73,11 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
     return files
 
 
+def names(deps: Iterable[str]) -> list[str]:
+    """Those of a stage's inputs that are fingerprints, as :func:`contents` names them."""
+    return [Path(dep).relative_to(FOLDER).as_posix() for dep in deps if Path(dep).is_relative_to(FOLDER)]
+
+
 def _all(registry: Registry[Any]) -> Iterable[str]:
     return (registry.place(name) for name in registry)
 

@@ -1,9 +1,9 @@
 """What every stage's command line shares: ``python -m pipeline.<stage> dataset=… method=… seed=…``.
 
-Bad input ends with one line on standard error and exit code 2, Ctrl-C with one and 130, a request to stop with one and 143; a bug keeps
-its traceback. A stage ends when the engine that started it is killed; otherwise the engine's next call would run it a second time beside
-the first. The time and memory that a stage took, if it ended well, are written to ``build/timings``, which neither engine looks at
-(Snakemake's ``benchmark:`` would make DVC's outputs look stale).
+Bad input and too little memory end with one line on standard error and exit code 2, Ctrl-C with one and 130, a request to stop with one
+and 143; a bug keeps its traceback. A stage ends when the engine that started it is killed; otherwise the engine's next call would run it a
+second time beside the first. The time and memory that a stage took, if it ended well, are written to ``build/timings``, which neither
+engine looks at (Snakemake's ``benchmark:`` would make DVC's outputs look stale).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cgm.core.console import any_encoding
 from cgm.core.errors import UserError
@@ -25,6 +26,7 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed.weights import use_folder
 from pipeline import ENGINE, PARENT
+from pipeline.memory import shortage_told
 
 INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 TIMINGS = Path("build/timings")
@@ -40,17 +42,19 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
     if argv is None:
         gc.freeze()  # imported modules are never garbage; looking through them when the process ends takes half as long as importing them
         gc.enable()
+    name = Path(sys.argv[0]).stem
     try:
         values = _parse(keys, sys.argv[1:] if argv is None else argv)
         params = load_params()
-        checked = _check(params, values)
+        checked = check(params, values)
         if params.weights is not None:
             use_folder(params.weights)
         _end_when_told()
         started = time.monotonic()
-        stage(params, **checked)
+        with shortage_told(name, values):
+            stage(params, **checked)
         if argv is None:
-            _note(Path(sys.argv[0]).stem, values, time.monotonic() - started)
+            _note(name, values, time.monotonic() - started)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -106,8 +110,9 @@ def _parse(keys: Sequence[str], arguments: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _check(params: Params, values: dict[str, str]) -> dict[str, str | int]:
-    checked: dict[str, str | int] = dict(values)
+def check(params: Params, values: dict[str, str]) -> dict[str, Any]:
+    """``values`` with ``seed`` as an int. Raises :class:`UserError` where ``params.yaml`` lacks a dataset, method or seed."""
+    checked: dict[str, Any] = dict(values)
     if "dataset" in values and values["dataset"] not in params.all_datasets:
         raise UserError(f"dataset={values['dataset']}: not in params.yaml; expected one of {', '.join(params.all_datasets)}")
     if "method" in values:

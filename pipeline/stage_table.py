@@ -33,7 +33,9 @@ class Work:
     """How Snakemake runs a stage: ``meta`` of its entry in dvc.yaml, which DVC ignores."""
 
     computes: bool = False
-    """It runs torch: ``compute.threads`` threads, one slot, and a GPU if one is used."""
+    """It runs torch: ``compute.threads`` threads and one slot."""
+    gpu: bool = False
+    """On a GPU, if one is used. What measures outputs stays on the CPU, so that every run is measured alike."""
     all_cores: bool = False
     """It works in several processes: nothing that computes runs beside it."""
     local: bool = False
@@ -205,7 +207,7 @@ class Table:
     def gpus(self, stage: Stage) -> int:
         """``cuda`` asks for one wherever the job is going to run, ``auto`` looks at this machine."""
         device = self.params.compute.device
-        return int(stage.work.computes and (device == "cuda" or (device == "auto" and cuda_present())))
+        return int(stage.work.gpu and (device == "cuda" or (device == "auto" and cuda_present())))
 
     def priority(self, stage: Stage) -> int:
         """Data first, then trainings, then the rest. Of jobs that could start, Snakemake starts the one with the highest."""

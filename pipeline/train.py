@@ -99,6 +99,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             "threads": params.compute.threads,
             "deterministic": params.compute.deterministic and not params.compute.compile,
             "compiled": params.compute.compile,
+            "captured": params.compute.capture,
             "seconds": round(outcome.seconds, 3),
             "images_per_second": round(outcome.images / max(outcome.seconds, 1e-9), 3),
             "peak_memory_bytes": peak_memory(device),

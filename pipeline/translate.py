@@ -6,6 +6,7 @@ import numpy as np
 import safetensors.torch
 
 from cgm.core import seeds
+from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.data.images import contact_sheet
 from cgm.data.listing import hash_order
@@ -13,7 +14,7 @@ from cgm.data.prepared import open_prepared
 from cgm.evaluation import competence
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
-from cgm.methods import models
+from cgm.methods import left_weights, models
 from cgm.training.device import pick_device
 from pipeline.stage_command import main
 
@@ -28,7 +29,13 @@ def translate(params: Params, dataset: str, method: str, seed: int) -> None:
     folder = paths.run_folder(run)
     size = params.all_datasets[dataset].image_size
     made = models.build(params.method(dataset, method), params.networks, size, params.is_paired(dataset))
-    models.load_weights(made, safetensors.torch.load_file(folder / "model.safetensors"), device)
+    model = folder / "model.safetensors"
+    if (digest := left_weights.left(model)) is not None:
+        raise UserError(
+            f"{model}: the weights of {run} were left on the machine where it was trained (SHA-256 {digest[:12]}…); remove the file and "
+            "start Snakemake or DVC again, which trains the run here"
+        )
+    models.load_weights(made, safetensors.torch.load_file(model), device)
 
     x = prepared.images("test", "A")
     noise = seeds.torch_generator(dataset, method, seed, "translate", device)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cgm.core import seeds
+from cgm.core.device import to_device
 from cgm.data.images import WHITE, to_float
 
 RESIDENT_SHARE = 0.4
@@ -88,12 +89,6 @@ def store(images: np.ndarray, device: torch.device) -> Store:
     if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap) and images.nbytes > MAPPED:
         return InFile(images, device)
     return InMemory(images, device)
-
-
-def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A copy of ``array`` on ``device``, without waiting for a GPU."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 class Stream:

@@ -6,9 +6,9 @@ in :mod:`cgm.networks.settings`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cgm.core.registry import Entry
 from cgm.core.settings import Count, Fraction, Model, NonNegative, Positive
@@ -31,6 +31,15 @@ class Compute(Model):
     compile: bool = False
     """Train the networks as ``torch.compile`` makes them; on CUDA with ``reduce-overhead``, which replays them as CUDA graphs. It takes a
     minute or so and a C++ compiler, and rounds differently. Repeated bytes are not promised then."""
+    capture: bool = False
+    """On CUDA, record a training step as one CUDA graph and replay it (:mod:`cgm.training.capture`): the same computation without the
+    host's share of it, which is most of a small step. Not together with ``compile``."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.compile and self.capture:
+            raise ValueError("compile and capture: found both true, expected one at most; compile replays CUDA graphs of its own")
+        return self
 
 
 class Training(Model):

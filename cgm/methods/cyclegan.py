@@ -71,7 +71,7 @@ class CycleGAN(Method):
         self.receptive_field = D_B.receptive_field
 
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
-        self.pool_A, self.pool_B = (ImagePool(self.settings.pool_size, numpy_stream(rng, f"pool {side}")) for side in "AB")
+        self.pool_A, self.pool_B = (ImagePool(self.settings.pool_size, numpy_stream(rng, f"pool {side}"), device) for side in "AB")
         self.buffers.update({"pool_A": self.pool_A, "pool_B": self.pool_B})
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:

@@ -45,8 +45,15 @@ class TranslatorSettings(MethodSettings):
     generator: Annotated[str, Entry(GENERATORS)] = "unet"
 
 
-class Stateful(Protocol):
-    """What a checkpoint holds beside networks and optimisers."""
+class Buffer(Protocol):
+    """What a method remembers from step to step beside networks and optimisers; checkpoints hold it.
+
+    A step may be recorded once and replayed (:mod:`cgm.training.capture`). What the host decides anew for each step is therefore decided
+    in ``draw``, before it, and laid where the step reads it.
+    """
+
+    def draw(self, count: int) -> None:
+        """Before each step, of ``count`` images."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -75,7 +82,7 @@ class Method(ABC):
         self.dataset_paired = paired
         self.players: dict[str, nn.ModuleDict] = {}
         """Networks by player; each player has one optimiser."""
-        self.buffers: dict[str, Stateful] = {}
+        self.buffers: dict[str, Buffer] = {}
         self.receptive_field: int | None = None
         self.loss_network: dict[str, str] | None = None
         self.build(networks)
@@ -103,9 +110,17 @@ class Method(ABC):
         ``targets``: a fixed sample of training targets, N×3×S×S in [-1, 1]. ``rng``: seed of the method's own random choices.
         """
 
+    def draw(self, count: int) -> None:
+        """Before each step of ``count`` images: what the buffers decide on the host."""
+        for buffer in self.buffers.values():
+            buffer.draw(count)
+
     @abstractmethod
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        """One training step; calls ``update`` once for each player. Returns what else the history shall hold of it, scalars by name."""
+        """One training step; calls ``update`` once for each player. Returns what else the history shall hold of it, scalars by name.
+
+        All of it happens on the device: a step that reads a value back, or decides by one, can be neither recorded nor overlapped.
+        """
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """x, N×3×S×S in [-1, 1] → ŷ of the same shape. ``noise`` is drawn from where the method is stochastic."""

@@ -57,7 +57,7 @@ class UnpairedGAN(Method):
         self.receptive_field = D.receptive_field
 
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
-        self.buffers["pool"] = self.pool = ImagePool(self.settings.pool_size, numpy_stream(rng, "pool"))
+        self.buffers["pool"] = self.pool = ImagePool(self.settings.pool_size, numpy_stream(rng, "pool"), device)
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         D, adversarial = self.players["D"]["D"], self.adversarial

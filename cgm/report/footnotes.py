@@ -104,16 +104,20 @@ def broken_runs(dataset: DatasetResult) -> list[str]:
     return sentences
 
 
-def mixed_precision(dataset: DatasetResult) -> list[str]:
-    """One sentence where the runs of a dataset were not all made with one precision: it can make up what a table seems to show."""
-    found: dict[str, list[str]] = {}
-    for method, runs in dataset.runs.items():
-        for precision in distinct([run.record for run in runs], "precision"):
-            found.setdefault(precision, []).append(labels.method_title(method, dataset.methods[method]))
-    if len(found) < 2:
-        return []
-    parts = "; ".join(f"{precision}: {labels.listing(titles)}" for precision, titles in sorted(found.items()))
-    return [f"Runs were made with different precisions ({parts}): what differs between these is not the loss alone."]
+def mixed_machines(dataset: DatasetResult) -> list[str]:
+    """A sentence each where the runs of a dataset were not all made with one precision, on one device, with one torch: it can make up what
+    a table seems to show."""
+    sentences = []
+    kinds = {"precision": "with different precisions", "device": "on different devices", "torch": "with different versions of torch"}
+    for key, what in kinds.items():
+        found: dict[str, list[str]] = {}
+        for method, runs in dataset.runs.items():
+            for value in distinct([run.record | run.record.get("versions", {}) for run in runs], key):
+                found.setdefault(value, []).append(labels.method_title(method, dataset.methods[method]))
+        if len(found) > 1:
+            parts = "; ".join(f"{value}: {labels.listing(titles)}" for value, titles in sorted(found.items()))
+            sentences.append(f"Runs were made {what} ({parts}): what differs between these is not the loss alone.")
+    return sentences
 
 
 def degradations(results: Results, dataset: DatasetResult) -> list[str]:
@@ -123,7 +127,7 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
         sentences.append(f"{labels.SMOKE}.")
     if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
         sentences.append(f"Trained on a CPU with a reduced budget ({dataset.settings.kimg:g} kimg a method).")
-    sentences += mixed_precision(dataset)
+    sentences += mixed_machines(dataset)
     if changed := shared_sentence(dataset):
         sentences.append(f"Shared settings that differ from the papers', whose own stand in brackets: {changed}.")
     if len(results.params.seeds) == 1:

@@ -9,7 +9,7 @@ import torch
 
 from cgm.core.files import replacing
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Checkpoint:

@@ -30,6 +30,8 @@ def pick_device(compute: Compute) -> torch.device:
     # Not use_deterministic_algorithms, which sets the same switch but imports the whole compiler: seconds of every job.
     torch.set_deterministic_debug_mode("error" if compute.deterministic else "default")
     torch.backends.cudnn.benchmark = not compute.deterministic
+    # cuDNN's convolutions round to ten bits (TF32) unless told otherwise; float32 is to be float32.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     torch.cuda.set_device(device)
     return device

@@ -13,7 +13,8 @@ Row = dict[str, float]
 
 
 class History:
-    """Rows of averaged losses. Between rows everything stays on the device, so that no step waits for it."""
+    """Rows of averaged losses. Between rows everything stays on the device, at one place, so that no step waits for it and a recorded step
+    can go on adding to it."""
 
     def __init__(self, device: torch.device) -> None:
         self.rows: list[Row] = []
@@ -25,25 +26,34 @@ class History:
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Scalars of the present step."""
         for key, value in values.items():
-            self._sums[key] = self._sums.get(key, torch.zeros((), device=self._device)) + value.detach().float()
+            if key not in self._sums:
+                self._sums[key] = torch.zeros((), device=self._device)
+            self._sums[key] += value.detach().float()
 
     def note_gradient(self, player: str, norm: torch.Tensor) -> None:
-        """The norm of a player's gradient at the step of the next row."""
-        self._gradients[player] = norm
+        """The norm of a player's gradient; that of the step of a row stands in it."""
+        if player not in self._gradients:
+            self._gradients[player] = torch.zeros((), device=self._device)
+        self._gradients[player].copy_(norm)
 
     def end_step(self) -> None:
         self._steps += 1
 
     def close_row(self, row: Row, world: World, measured: Row) -> None:
-        """Append ``row``, the means of what was added since the last one, the gradients' norms, and ``measured``. Waits for the device."""
+        """Append ``row``, the means of what was added since the last one, the gradients' norms, and ``measured``. Waits for the device.
+
+        What a step did not add counts as 0 in it, as it does in the loss.
+        """
         world.average(list(self._sums.values()))
         means = {name: float(value) / self._steps for name, value in self._sums.items()}
         gradients = {f"gradient/{player}": float(value) for player, value in self._gradients.items()}
         self.rows.append({**row, **means, **gradients, **measured})
-        self._sums, self._steps, self._gradients = {}, 0, {}
+        for value in self._sums.values():
+            value.zero_()
+        self._steps = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Between two steps: a row's gradients are never left over."""
+        """Between two steps. Norms of gradients are those of a row's own step, and none is left over."""
         return {"rows": self.rows, "sums": self._sums, "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The one training loop: every method, one budget, final weights (no selection).
 
 The budget is counted in images that the generator sees. Nothing here knows a method by name. Nothing in a step waits for the device:
-losses, gradient norms and whether all was finite are read when a row of the history is due, or a checkpoint.
+losses, gradient norms and whether all was finite are read when a row of the history is due, or a checkpoint. What the host knows of a step
+(its images, the learning rate, what a pool swaps) is laid where the step reads it, so that the step can be recorded once and replayed.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ import numpy as np
 import torch
 
 from cgm.core import seeds
+from cgm.core.errors import UserError
 from cgm.core.progress import Progress, evenly_spaced_steps
 from cgm.data import images
-from cgm.data.batches import Batches
+from cgm.data.batches import Batch, Batches
 from cgm.data.prepared import Prepared
 from cgm.experiment.params import Params, Run
 from cgm.methods import models
 from cgm.networks.fixed import FIXED
 from cgm.networks.init import initialise
+from cgm.training.capture import CudaGraph, recorded
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.curves import Validator
 from cgm.training.device import autocast, pick_precision, weight_layout
@@ -65,6 +68,7 @@ class Trainer:
         self.world = world or World()
         training, dataset = params.training, params.all_datasets[run.dataset]
         self.share = self.world.share(training.batch_size)
+        captures = self._captures()
         self.precision = pick_precision(params.compute, device)
         self.total_steps = math.ceil(dataset.kimg * 1000 / training.batch_size)
         self.log_at = evenly_spaced_steps(self.total_steps, training.log_points)
@@ -80,10 +84,15 @@ class Trainer:
                     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
             player.to(device, memory_format=weight_layout(device)).train()  # type: ignore[call-overload]
         self.rate = settings.learning_rate or training.learning_rate
+        # The kernel takes a rate on the device in float32 alone; on the CPU it is the same number that it would be by itself.
+        self.present_rate = torch.zeros((), device=device, dtype=torch.float32 if device.type == "cuda" else torch.float64)
         self.optimisers = {
-            name: Adam(player.parameters(), lr=self.rate, betas=(training.beta1, training.beta2), fused=True)
+            name: Adam(
+                player.parameters(), lr=self.present_rate, betas=(training.beta1, training.beta2), fused=True,
+                capturable=captures,
+            )
             for name, player in self.method.players.items()
-        }
+        }  # fmt: skip
 
         # data and noise
         mine = f"-{self.world.rank}" if self.world.rank else ""
@@ -102,6 +111,8 @@ class Trainer:
         self.history = History(device)
         self.divergence = Divergence(self.method.players, device)
         self.step = 0
+        self.captures = captures
+        self.on_device = recorded(self.compute, CudaGraph(self.noise)) if captures else self.compute
         self.resumed = 0
         self.seconds = 0.0
 
@@ -117,7 +128,7 @@ class Trainer:
         with Progress(f"train {self.run}", self.total_steps, self.step, batch_size, self.world.leads) as progress:
             while self.step < self.total_steps:
                 self.advance()
-                due = self.step in self.log_at or self.step in self.validate_at
+                due = self._row_is_due(self.step)
                 save = self._save_is_due(saved)
                 if (due or save) and (found := self.divergence.found()):
                     self.step, reason = found
@@ -134,18 +145,22 @@ class Trainer:
 
     def advance(self) -> None:
         """One training step: a batch, and one update of each player."""
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = self.rate * self.schedule(self.step)
+        self.present_rate.fill_(self.rate * self.schedule(self.step))
+        self.method.draw(self.share)
         start = self.step * self.params.training.batch_size + self.world.rank * self.share
         batch = self.batches.take(start, self.share, self.noise)
         if self.params.compute.compile:
             torch.compiler.cudagraph_mark_step_begin()  # what earlier steps left in a graph's memory may be written over
+        self.on_device(batch)
+        self.history.end_step()
+        self.step += 1
+
+    def compute(self, batch: Batch) -> None:
+        """What the device does in a step. It is recorded where steps are: apart from the shapes, nothing in it may depend on the host."""
         with autocast(self.precision, self.device):
             observed = self.method.step(batch, self.update)
         self.history.add(observed)
-        self.history.end_step()
-        self.step += 1
+        self.divergence.end_step()
 
     def update(self, player: str, terms: Mapping[str, torch.Tensor]) -> None:
         """One optimiser step of ``player`` on the sum of ``terms``; none, on the device itself, once any sum was not finite."""
@@ -156,9 +171,9 @@ class Trainer:
         gradients = [parameter.grad for group in optimiser.param_groups for parameter in group["params"] if parameter.grad is not None]
         finite = torch.isfinite(total.detach()).float()
         self.world.average([*gradients, finite])
-        optimiser.found_inf = self.divergence.note(player, self.step, terms, finite < 1)
+        optimiser.found_inf = self.divergence.note(player, terms, finite < 1)
         optimiser.step()
-        if self.step + 1 in self.log_at:
+        if self.captures or self._row_is_due(self.step + 1):  # a recorded step is the same each time
             self.history.note_gradient(player, torch.nn.utils.get_total_norm(gradients))
         self.history.add({f"{player}/{name}": value for name, value in terms.items()})
 
@@ -167,6 +182,9 @@ class Trainer:
         constant = self.params.training.constant_fraction
         done = step / self.total_steps
         return 1.0 if done < constant or constant == 1 else (1 - done) / (1 - constant)
+
+    def _row_is_due(self, step: int) -> bool:
+        return step in self.log_at or step in self.validate_at
 
     def _log(self, validate: bool) -> None:
         """A row of the history: losses averaged since the last row, gradient norms now, validation metrics where they are due."""
@@ -232,11 +250,26 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.seconds, self.resumed = state["step"], state["seconds"], state["resumed"]
+        self.divergence.start(self.step)
         self.history.load_state_dict(state["history"])
         for name, player in self.method.players.items():
             player.load_state_dict(state["players"][name])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+            for group in optimiser.param_groups:
+                group["lr"] = self.present_rate
+
+    def _captures(self) -> bool:
+        """Whether steps are recorded. Raises ``UserError`` where they are to be and can't."""
+        if not self.params.compute.capture:
+            return False
+        if self.device.type != "cuda":
+            raise UserError("params.yaml: compute.capture: found true, but the training is on the CPU, which has no CUDA graphs; set false")
+        if self.world.size > 1:
+            raise UserError(
+                f"params.yaml: compute.capture: found true, and {self.world.size} processes that train one run; set false, or start one"
+            )
+        return True
 
     def _say(self, message: str) -> None:
         if self.world.leads:

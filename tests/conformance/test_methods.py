@@ -17,7 +17,7 @@ from torch import nn
 from cgm.core.seeds import numpy_stream
 from cgm.data.batches import Batch
 from cgm.methods import METHODS, models
-from cgm.methods.method import Method
+from cgm.methods.method import Method, Update
 from cgm.methods.pool import ImagePool
 from cgm.networks.init import initialise
 from cgm.networks.settings import DCGAN, Networks, PatchGAN, ResNet, UNet
@@ -57,10 +57,15 @@ def batch(count: int = 4, noise: int = 0) -> Batch:
     return Batch(y.mean(1, keepdim=True).expand_as(y).contiguous(), y, torch.Generator().manual_seed(noise))
 
 
+def step(method: Method, given: Batch, update: Update) -> dict[str, torch.Tensor]:
+    method.draw(len(given.x))
+    return method.step(given, update)
+
+
 def terms_of(method: Method, given: Batch) -> dict[str, dict[str, float]]:
     """Every term of every player, without any update."""
     found: dict[str, dict[str, float]] = {}
-    method.step(given, lambda player, terms: found.update({player: {name: value.item() for name, value in terms.items()}}))
+    step(method, given, lambda player, terms: found.update({player: {name: value.item() for name, value in terms.items()}}))
     return found
 
 
@@ -109,7 +114,7 @@ def test_one_small_step_lowers_each_players_loss(name: str, paired: bool) -> Non
                     for parameter, gradient in zip(networks.parameters(), gradients, strict=True):
                         parameter -= 1e-3 * gradient / length
 
-        method.step(batch(), descend)
+        step(method, batch(), descend)
         for key, pool in method.buffers.items():
             pool.load_state_dict(pools[key])
         assert sum(terms_of(method, batch())[player].values()) < before, player
@@ -127,7 +132,7 @@ def test_g_and_d_learn_only_from_their_own_losses(name: str, paired: bool) -> No
         for other, networks in method.players.items():
             assert all((p.grad is not None) == (other == player) for p in networks.parameters()), (player, other)
 
-    method.step(batch(), check)
+    step(method, batch(), check)
 
 
 def fit(method: Method, steps: int, rate: float = 1e-3) -> list[dict[str, dict[str, float]]]:
@@ -144,7 +149,7 @@ def fit(method: Method, steps: int, rate: float = 1e-3) -> list[dict[str, dict[s
 
     for _ in range(steps):
         history.append({})
-        method.step(given, update)
+        step(method, given, update)
     return history
 
 
@@ -332,18 +337,43 @@ def test_the_loss_network_never_changes() -> None:
     assert not any(parameter.requires_grad for parameter in method.phi.parameters())
 
 
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_an_image_pool_decides_one_image_after_another(size: int, count: int) -> None:
+    """As the paper's algorithm written out, a batch's own images among the past ones; with chance from the same stream."""
+    pool, rng = ImagePool(size, numpy_stream(3, "pool"), CPU), numpy_stream(3, "pool")
+    kept: list[float] = []
+    for number in range(20):
+        fakes = torch.arange(count, dtype=torch.float32).add_(number * count).view(-1, 1, 1, 1)
+        expected = []
+        for image in fakes.flatten().tolist():
+            if len(kept) < size:
+                kept.append(image)
+            elif rng.random() < 0.5:
+                place = int(rng.integers(size))
+                image, kept[place] = kept[place], image
+            expected.append(image)
+        pool.draw(count)
+        assert pool.query(fakes).flatten().tolist() == expected
+
+
 def test_image_pool() -> None:
     """Empty: what comes in goes out. Full: about half of what comes out is from the past, and a swap stores the new image."""
-    pool = ImagePool(50, numpy_stream(0, "pool"))
+
+    def query(pool: ImagePool, fakes: torch.Tensor) -> torch.Tensor:
+        pool.draw(len(fakes))
+        return pool.query(fakes)
+
+    pool = ImagePool(50, numpy_stream(0, "pool"), CPU)
     first = torch.arange(50.0).view(50, 1, 1, 1)
-    assert torch.equal(pool.query(first), first)
+    assert torch.equal(query(pool, first), first)
     later = torch.arange(1000.0, 1400.0).view(400, 1, 1, 1)
-    out = pool.query(later)
+    out = query(pool, later)
     swapped = (out != later).float().mean().item()
     assert 0.4 < swapped < 0.6
     state = copy.deepcopy(pool.state_dict())
-    again = ImagePool(50, numpy_stream(1, "pool"))
+    again = ImagePool(50, numpy_stream(1, "pool"), CPU)
     again.load_state_dict(state)
     more = torch.arange(50.0).view(50, 1, 1, 1)
-    assert torch.equal(pool.query(more), again.query(more))
-    assert torch.equal(ImagePool(0, numpy_stream(0, "pool")).query(later), later)
+    assert torch.equal(query(pool, more), query(again, more))
+    assert torch.equal(query(ImagePool(0, numpy_stream(0, "pool"), CPU), later), later)

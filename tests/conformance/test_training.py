@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from guards import Waited, no_waiting
 
 from cgm.core.errors import UserError
 from cgm.data import batches as data
@@ -30,13 +32,13 @@ from cgm.training.trainer import Trainer
 CPU = torch.device("cpu")
 
 
-def params(precision: str = "float32", compiled: bool = False, **training_settings: Any) -> Params:
+def params(precision: str = "float32", compiled: bool = False, captured: bool = False, **training_settings: Any) -> Params:
     methods = {name: {} for name in METHODS}
     return parse_params(
         {
             "experiment": "test",
             "seeds": [0, 1],
-            "compute": {"device": "cpu", "precision": precision, "compile": compiled},
+            "compute": {"device": "cpu", "precision": precision, "compile": compiled, "capture": captured},
             "training": {"batch_size": 4, "validations": 2, "log_points": 4, **training_settings},
             "networks": {
                 "unet": {"width": 4, "norm": "instance"},
@@ -106,6 +108,46 @@ def test_compiled_networks_take_the_same_steps(method: str, tmp_path: Path, smal
         assert left == pytest.approx(right, rel=2e-2, abs=1e-3)
     for name, value in state(usual).items():
         torch.testing.assert_close(state(compiled)[name], value, rtol=0.1, atol=2e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_step_waits_for_the_device(method: str, tmp_path: Path, small: Prepared) -> None:
+    """Nor the one before a row of the history, which notes the gradients' norms; the row itself may."""
+    made = trainer(tmp_path, small, method)
+    with no_waiting(CPU):
+        for _ in range(3):
+            made.advance()
+    assert made.step in made.log_at
+    assert made.divergence.found() is None
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda values: values[0].item(),
+        torch.Tensor.tolist,
+        torch.Tensor.numpy,
+        torch.Tensor.cpu,
+        torch.Tensor.nonzero,
+        torch.unique,
+        lambda values: values[values > 1],
+        lambda values: max(values),
+        lambda values: torch.equal(values, values),
+        lambda values: float(values.sum()),
+        lambda values: bool(values.any()),
+    ],
+)
+def test_a_step_that_waits_is_noticed(wait: Callable[[torch.Tensor], Any], tmp_path: Path, small: Prepared, monkeypatch) -> None:
+    made = trainer(tmp_path, small, "mae")
+    update = made.update
+
+    def waiting(player: str, terms: dict[str, torch.Tensor]) -> None:
+        update(player, terms)
+        wait(torch.stack(list(terms.values()) * 2).detach())
+
+    monkeypatch.setattr(made, "update", waiting)
+    with no_waiting(CPU), pytest.raises(Waited):
+        made.advance()
 
 
 def test_a_checkpoint_of_another_experiment_is_named_and_not_used(tmp_path: Path, small: Prepared, capsys) -> None:
@@ -219,19 +261,23 @@ def test_a_history_goes_on_from_the_middle_of_a_row() -> None:
         history.close_row({"step": 3}, World(), {"val/mae": 0.5})
     assert whole.rows == second.rows == [{"step": 3, "G/l1": 3.0, "gradient/G": 4.0, "val/mae": 0.5}]
     steps(whole, [8.0])
+    whole.note_gradient("G", torch.tensor(5.0))
     whole.close_row({"step": 4}, World(), {})
-    assert whole.rows[1] == {"step": 4, "G/l1": 8.0}  # neither sums nor gradients are left over
+    assert whole.rows[1] == {"step": 4, "G/l1": 8.0, "gradient/G": 5.0}  # nothing is left over
 
 
 def test_divergence_keeps_the_first_step_and_its_terms() -> None:
     watch = Divergence(("G", "D"), CPU)
     fine, broken = torch.tensor(False), torch.tensor(True)
-    assert watch.note("D", 4, {"real": torch.tensor(1.0)}, fine) == 0
-    assert watch.note("G", 4, {"l1": torch.tensor(2.0)}, fine) == 0
+    watch.start(4)
+    assert watch.note("D", {"real": torch.tensor(1.0)}, fine) == 0
+    assert watch.note("G", {"l1": torch.tensor(2.0)}, fine) == 0
+    watch.end_step()
     assert watch.found() is None
-    assert watch.note("D", 5, {"real": torch.tensor(torch.inf)}, broken) == 1
-    assert watch.note("G", 5, {"l1": torch.tensor(3.0)}, fine) == 1  # another player's update counts too
-    watch.note("D", 6, {"real": torch.tensor(torch.nan)}, broken)
+    assert watch.note("D", {"real": torch.tensor(torch.inf)}, broken) == 1
+    assert watch.note("G", {"l1": torch.tensor(3.0)}, fine) == 1  # another player's update counts too
+    watch.end_step()
+    watch.note("D", {"real": torch.tensor(torch.nan)}, broken)
     assert watch.found() == (5, "the loss of D is not finite at step 5: real = inf")
 
 

@@ -17,7 +17,7 @@ from cgm.core.errors import UserError
 from cgm.evaluation.metrics import METRICS
 from pipeline.stage_table import load_table
 
-COMMANDS = ("training", "engines", "metrics", "precision", "whole", "study.discrimination")
+COMMANDS = ("training", "engines", "metrics", "precision", "whole", "carry", "unpack", "study.discrimination")
 
 
 def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):

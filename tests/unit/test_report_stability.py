@@ -264,3 +264,19 @@ def test_different_precisions_are_named(tree: Path) -> None:
     assert {key: row["precision"] for key, row in rows_of(tables[1]).items()} == {
         "mae": "float32", "pix2pix": "float32", "perceptual": "bfloat16", "pix2pix_l10": "float32",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "named"),
+    [
+        ("on different devices", {"device": "A GPU"}, "(A GPU: Perceptual loss; CPU (x86_64): MAE regression, "),
+        ("with different versions of torch", {"versions": {"torch": "2.14.0"}}, "(2.14.0: Perceptual loss; 2.15.0: MAE regression, "),
+    ],
+)
+def test_other_machines_are_named(tree: Path, what: str, change: dict, named: str) -> None:
+    """Runs may have been trained elsewhere."""
+    for seed in range(3):
+        path = tree / RUNS / f"perceptual/{seed}/run.json"
+        write_json(path, {**json.loads(path.read_text()), **change})
+    results = read(tree)
+    assert sum(note.startswith(f"Runs were made {what} {named}") for note in degradations(results, results.datasets[0])) == 1

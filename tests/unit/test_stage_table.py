@@ -196,7 +196,9 @@ def test_gpu_is_claimed_only_where_there_is_one(tmp_path: Path, monkeypatch: pyt
     edit(tmp_path, compute=raw["compute"] | {"device": "auto"})
     table = load_table(tmp_path)
     assert table.gpus(stage(table, "train@openmoji-mae-0")) == 1
+    assert table.gpus(stage(table, "translate@openmoji-mae-0")) == 1
     assert table.gpus(stage(table, "prepare@openmoji")) == 0
+    assert table.gpus(stage(table, "evaluate@openmoji-mae-0")) == 0
 
 
 def test_no_shell_stays_between_an_engine_and_a_stage() -> None:

@@ -65,7 +65,7 @@ def stability_table(results: Results, dataset: DatasetResult) -> Table:
         title=f"{dataset.name}: stability of training",
         columns=columns,
         rows=tuple(rows),
-        footnotes=(*_stability_footnotes(results, dataset, curve), *footnotes.broken_runs(dataset), *footnotes.mixed_precision(dataset)),
+        footnotes=(*_stability_footnotes(results, dataset, curve), *footnotes.broken_runs(dataset), *footnotes.mixed_machines(dataset)),
         stamp=labels.stamp(results.params),
     )
 
