@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Literal
 
 from cgm.core.errors import UserError
 
@@ -28,8 +29,11 @@ class Picture:
     base: bool
     """False for what only ``variant: all`` holds."""
     path: str
-    """Below the raw folder for embedded sources, else as the user gave it."""
+    """Below the raw folder where the source brought it there, else as the user gave it."""
     sha256: str
+    """Of the file."""
+    part: Literal["", "left", "right"] = ""
+    """Which half of the file it is, where two stand side by side in one."""
 
 
 def write_listing(folder: Path, pictures: Iterable[Picture]) -> None:
@@ -48,7 +52,7 @@ def read_listing(folder: Path) -> list[Picture]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        pictures = [Picture(base=row.pop("base") == "1", **row) for row in rows]
+        pictures = [_picture(row) for row in rows]
         whole = not any(None in row.values() for row in rows)  # a row that ends early has None for what it lacks
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run python -m pipeline.fetch dataset={folder.name} first") from None
@@ -57,6 +61,10 @@ def read_listing(folder: Path) -> list[Picture]:
     if not whole:
         raise UserError(f"{path}: not a listing; run python -m pipeline.fetch dataset={folder.name} again")
     return pictures
+
+
+def _picture(row: dict[str, Any]) -> Picture:
+    return Picture(**{**row, "base": row["base"] == "1"})
 
 
 def hash_order(ids: Iterable[str]) -> list[str]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 import resvg_py
-from tqdm import tqdm
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, replacing, sha256, write_json
+from cgm.core.progress import counted
+from cgm.data.conditions import Condition, make
 from cgm.data.leakage import check_leakage
 from cgm.data.listing import SIDES, SPLITS, Picture, hash_order, read_listing
-from cgm.data.raster import rasterise_all
+from cgm.data.raster import Fit, Job, Shape, rasterise_all
+from cgm.data.sources.files import FileSettings, reading_of
 from cgm.data.sources.source import Dataset
 
 SHEET_COLUMNS = 12
@@ -35,9 +38,19 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
     raw = Path(raw)
     source = _read_source(raw, settings, name, paired)
     pictures = select(read_listing(raw), settings)
+    made = settings.condition is not None
+    if made:
+        pictures |= {(split, "A"): [replace(picture, side="A") for picture in pictures[split, "B"]] for split in SPLITS}
+    fit: Fit = source.get("fit", "pad") if settings.fit == "auto" else settings.fit
+    shape = Shape(height=settings.image_size, width=settings.image_size, fit=fit, reading=reading_of(settings))
     with replacing(out) as temporary:
-        arrays = _rasterise(pictures, temporary, Path() if source["path"] else raw, settings.image_size, name, processes)
-        aligned = [split for split in SPLITS if paired or (source["hidden_pairs"] and split != "train")]
+        arrays = _arrays(pictures, temporary, shape)
+        _rasterise(pictures, arrays, Path() if source["path"] else raw, shape, ("B",) if made else SIDES, name, processes)
+        if settings.condition is not None:
+            _make_conditions(pictures, arrays, settings.condition, name)
+        for array in arrays.values():
+            array.flush()
+        aligned = [split for split in SPLITS if (paired or (source["hidden_pairs"] and split != "train")) and pictures[split, "B"]]
         _write_index(temporary / "index.csv", pictures, aligned)
         _sheet(temporary / "sheet.png", pictures, arrays)
         leakage = check_leakage({key: (pictures[key], arrays[key]) for key in pictures}, paired=paired, line_art=source["line_art"])
@@ -49,6 +62,11 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
             "limit": settings.limit,
             "paired": paired,
             "hidden_pairs": source["hidden_pairs"],
+            "channels": settings.channels,
+            "fit": fit,
+            "condition": settings.condition,
+            "reading": source.get("reading"),
+            "aligned": aligned,
             "counts": {split: {side: len(pictures[split, side]) for side in SIDES} for split in SPLITS},
             "licence": source["licence"],
             "attribution": source["attribution"],
@@ -84,37 +102,39 @@ def _read_source(raw: Path, settings: Dataset, name: str, paired: bool) -> dict[
     if not path.is_file():
         raise UserError(f"{path}: not found; {again} first")
     source: dict[str, Any] = read_json(path)
-    for key, expected in (("source", settings.source), ("path", getattr(settings, "path", None)), ("paired", paired)):
-        if source[key] != expected:
-            raise UserError(f"{path}: found {key} {source[key]!r}, expected {expected!r} as in params.yaml; {again} again")
+    expected = {"source": settings.source, "paired": paired}
+    found = {key: source[key] for key in expected}
+    if isinstance(settings, FileSettings):
+        expected |= settings.read_by()
+        found |= source.get("settings", {})
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(f"{path}: found {key} {found.get(key)!r}, expected {value!r} as in params.yaml; {again} again")
     return source
 
 
-def _rasterise(pictures: Pictures, out: Path, base: Path, size: int, name: str, processes: int) -> Arrays:
+def _arrays(pictures: Pictures, out: Path, shape: Shape) -> Arrays:
     arrays: Arrays = {}
     for (split, side), listed in pictures.items():
         (out / split).mkdir(parents=True, exist_ok=True)
-        shape = (len(listed), size, size, 3)
-        arrays[split, side] = np.lib.format.open_memmap(out / split / f"{side}.npy", mode="w+", dtype=np.uint8, shape=shape)
-    jobs = [(base / picture.path, picture.sha256) for listed in pictures.values() for picture in listed]
-    images = _progress(rasterise_all(jobs, size, processes), len(jobs), f"prepare {name}")
-    places = ((array, place) for array in arrays.values() for place in range(len(array)))
-    for (array, place), image in zip(places, images, strict=True):
-        array[place] = image
-    for array in arrays.values():
-        array.flush()
+        size = (len(listed), shape.height, shape.width, shape.reading.channels)
+        arrays[split, side] = np.lib.format.open_memmap(out / split / f"{side}.npy", mode="w+", dtype=np.uint8, shape=size)
     return arrays
 
 
-def _progress(images: Iterator[np.ndarray], total: int, name: str) -> Iterator[np.ndarray]:
-    """A bar on a terminal; five plain lines in a log. Standard error."""
-    if sys.stderr.isatty():
-        yield from tqdm(images, total=total, desc=name, unit="image")
-        return
-    for done, image in enumerate(images, start=1):
-        if done * 5 // total > (done - 1) * 5 // total:
-            print(f"{name}: {done} of {total} images", file=sys.stderr, flush=True)
-        yield image
+def _rasterise(pictures: Pictures, arrays: Arrays, base: Path, shape: Shape, sides: Iterable[str], name: str, processes: int) -> None:
+    chosen = [key for key in pictures if key[1] in sides]
+    jobs = [Job(path=base / picture.path, sha256=picture.sha256, part=picture.part) for key in chosen for picture in pictures[key]]
+    images = counted(rasterise_all(jobs, shape, processes), len(jobs), f"prepare {name}")
+    places = ((arrays[key], place) for key in chosen for place in range(len(arrays[key])))
+    for (array, place), image in zip(places, images, strict=True):
+        array[place] = image
+
+
+def _make_conditions(pictures: Pictures, arrays: Arrays, condition: Condition, name: str) -> None:
+    for split in SPLITS:
+        for place, picture in enumerate(pictures[split, "B"]):
+            arrays[split, "A"][place] = make(condition, arrays[split, "B"][place], dataset=name, identity=picture.id)
 
 
 def _write_index(path: Path, pictures: Pictures, aligned: list[str]) -> None:

@@ -35,8 +35,12 @@ class Prepared:
 
     @property
     def aligned(self) -> bool:
-        """Whether val and test have a target for each condition, be it hidden from training."""
-        return self.paired or self.hidden_pairs
+        """Whether test has a target for each condition, be it hidden from training."""
+        return self.aligned_in("test")
+
+    def aligned_in(self, split: str) -> bool:
+        """Whether A[i] belongs to B[i] in this split."""
+        return split in self.card["aligned"]
 
     @property
     def image_size(self) -> int:
@@ -75,7 +79,9 @@ def open_prepared(folder: str | Path) -> Prepared:
         card = read_json(folder / "card.json")
         index = _read_index(folder / "index.csv")
         prepared = Prepared(folder, card, index)
-        expected = {(split, side): (card["counts"][split][side], *[card["image_size"]] * 2, 3) for split in SPLITS for side in SIDES}
+        expected = {
+            (split, side): (card["counts"][split][side], *[card["image_size"]] * 2, card["channels"]) for split in SPLITS for side in SIDES
+        }
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found; {remedy}") from None
     except (KeyError, TypeError, ValueError, json.JSONDecodeError, csv.Error) as error:

@@ -30,7 +30,7 @@ def measure(outputs: np.ndarray, prepared: Prepared, reference: Reference, judge
     if count < 2:
         return {}
     found = {"n": count, "kid": kid(judge.features(outputs), reference.features, float(reference.kernel_mean))}
-    if prepared.aligned:
+    if prepared.aligned_in("val"):
         targets = prepared.images("val", "B")[:count]
         blocks = [slice(start, start + BATCH) for start in range(0, count, BATCH)]
         distances = [pd(judge.embeddings(outputs[block]), judge.embeddings(targets[block])) for block in blocks]

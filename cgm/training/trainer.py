@@ -205,7 +205,7 @@ class Trainer:
 
     def validate(self) -> Row:
         """Validation metrics of the present weights, on the first images of the split; none where no target can answer."""
-        if not self.method.conditional or not self.prepared.aligned:
+        if not self.method.conditional or not self.prepared.aligned_in("val"):
             return {}
         x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
         noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)

@@ -30,7 +30,7 @@ class Embedded(Source):
     splits: ClassVar[Mapping[str, tuple[str, str]]]
     """Which split and sides a row of the archive's ``split.csv`` goes to, by the name it has there."""
 
-    def bring(self, settings: Any, out: Path, paired: bool, root: Path) -> dict[str, Any]:
+    def bring(self, settings: Any, out: Path, paired: bool, root: Path, name: str) -> dict[str, Any]:
         path, entry = self._verified(root)
         extract(path, out)
         write_listing(out, self._pictures(out))

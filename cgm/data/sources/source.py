@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from cgm.core.files import replacing, write_json
 from cgm.core.registry import About
 from cgm.core.settings import Count, Model, Positive
+from cgm.data.conditions import Condition
 
 EMBEDDED = Path("data/embedded")
 """The archives that come with the project, below its root."""
@@ -21,6 +22,13 @@ class Dataset(Model):
     image_size: Literal[32, 64, 128, 256] = 64
     kimg: Positive
     """Budget of every method on it: thousands of images seen by the generator."""
+    channels: Literal[1, 3] = 3
+    """1: grey pictures in, grey pictures out."""
+    fit: Literal["auto", "pad", "crop", "stretch"] = "auto"
+    """How pictures of another shape become ``image_size``: on the ground, by their centre, or distorted. ``auto``: drawings on the ground
+    are padded, where it doesn't show, and everything else is cropped, since a network learns bars as content."""
+    condition: Condition | None = None
+    """What x is made from y by, instead of the source's own x (:mod:`cgm.data.conditions`)."""
     variant: str = "base"
     """``base``: one picture a concept. Sources that have more say so in their own settings."""
     limit: Count | None = None
@@ -45,13 +53,14 @@ class Source(ABC):
         """
         with replacing(out) as temporary:
             temporary.mkdir()
-            card = self.bring(settings, temporary, paired, root)
+            card = self.bring(settings, temporary, paired, root, Path(out).name)
             facts = {"source": settings.source, "paired": paired, "line_art": self.line_art}
             write_json(temporary / "source.json", {**facts, **card})
 
     @abstractmethod
-    def bring(self, settings: Any, out: Path, paired: bool, root: Path) -> dict[str, Any]:
-        """Write ``listing.csv`` into ``out``. Returns ``licence``, ``attribution``, ``archive``, ``hidden_pairs`` and ``path``."""
+    def bring(self, settings: Any, out: Path, paired: bool, root: Path, name: str) -> dict[str, Any]:
+        """Write ``listing.csv`` into ``out``. ``name``: of the dataset. Returns ``licence``, ``attribution``, ``archive``, ``hidden_pairs``,
+        ``path`` and, where the pictures decide, ``fit``, ``augment``, ``settings`` and ``reading``."""
 
     @abstractmethod
     def identity(self, settings: Any, root: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def grid(results: Results, dataset: DatasetResult) -> Picture | None:
     if prepared is None:
         return None
     shown = shown_items(prepared.ids("test", "A"))
-    aligned = prepared.paired or prepared.hidden_pairs
+    aligned = prepared.aligned
     headings = ["Input"] + (["Target (hidden)" if prepared.hidden_pairs else "Target"] if aligned else [])
     sources = [prepared.images("test", side) for side in ("AB" if aligned else "A")]
     cells: Cells = [[source[place] for source in sources] for place in shown]
