@@ -20,7 +20,8 @@ from cgm.data.conditions import Condition, make
 from cgm.data.leakage import check_leakage
 from cgm.data.listing import SIDES, SPLITS, Picture, hash_order, read_listing
 from cgm.data.raster import Fit, Job, Shape, rasterise_all
-from cgm.data.sources.files import FileSettings, reading_of
+from cgm.data.reading import reading_of
+from cgm.data.sources.files import FileSettings
 from cgm.data.sources.source import Dataset
 
 SHEET_COLUMNS = 12
@@ -42,10 +43,17 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
     if made:
         pictures |= {(split, "A"): [replace(picture, side="A") for picture in pictures[split, "B"]] for split in SPLITS}
     fit: Fit = source.get("fit", "pad") if settings.fit == "auto" else settings.fit
-    shape = Shape(height=settings.image_size, width=settings.image_size, fit=fit, reading=reading_of(settings))
+    shape = Shape(height=settings.image_size, width=settings.image_size, fit=fit)
+    readings = {side: reading_of(settings, side) for side in SIDES}
     with replacing(out) as temporary:
-        arrays = _arrays(pictures, temporary, shape)
-        _rasterise(pictures, arrays, Path() if source["path"] else raw, shape, ("B",) if made else SIDES, name, processes)
+        arrays = _arrays(pictures, temporary, shape, settings.channels)
+        base = Path() if source["path"] else raw
+        jobs = {
+            key: [Job(path=base / picture.path, sha256=picture.sha256, part=picture.part, reading=readings[key[1]]) for picture in listed]
+            for key, listed in pictures.items()
+            if key[1] == "B" or not made
+        }
+        _rasterise(jobs, arrays, shape, name, processes)
         if settings.condition is not None:
             _make_conditions(pictures, arrays, settings.condition, name)
         for array in arrays.values():
@@ -113,20 +121,19 @@ def _read_source(raw: Path, settings: Dataset, name: str, paired: bool) -> dict[
     return source
 
 
-def _arrays(pictures: Pictures, out: Path, shape: Shape) -> Arrays:
+def _arrays(pictures: Pictures, out: Path, shape: Shape, channels: int) -> Arrays:
     arrays: Arrays = {}
     for (split, side), listed in pictures.items():
         (out / split).mkdir(parents=True, exist_ok=True)
-        size = (len(listed), shape.height, shape.width, shape.reading.channels)
+        size = (len(listed), shape.height, shape.width, channels)
         arrays[split, side] = np.lib.format.open_memmap(out / split / f"{side}.npy", mode="w+", dtype=np.uint8, shape=size)
     return arrays
 
 
-def _rasterise(pictures: Pictures, arrays: Arrays, base: Path, shape: Shape, sides: Iterable[str], name: str, processes: int) -> None:
-    chosen = [key for key in pictures if key[1] in sides]
-    jobs = [Job(path=base / picture.path, sha256=picture.sha256, part=picture.part) for key in chosen for picture in pictures[key]]
-    images = counted(rasterise_all(jobs, shape, processes), len(jobs), f"prepare {name}")
-    places = ((arrays[key], place) for key in chosen for place in range(len(arrays[key])))
+def _rasterise(jobs: dict[tuple[str, str], list[Job]], arrays: Arrays, shape: Shape, name: str, processes: int) -> None:
+    every = [job for listed in jobs.values() for job in listed]
+    images = counted(rasterise_all(every, shape, processes), len(every), f"prepare {name}")
+    places = ((arrays[key], place) for key in jobs for place in range(len(jobs[key])))
     for (array, place), image in zip(places, images, strict=True):
         array[place] = image
 

@@ -52,9 +52,10 @@ class Reading:
     ground: Colour = WHITE
     """What transparent pictures lie on."""
     value_range: tuple[float, float] | None = None
-    """The values that become black and white; None: the whole range of the file's dtype, and [0, 1] for floats."""
+    """The values that become black and white, of pictures with more than 8 bits a channel; None: the whole range of the file's dtype, and
+    [0, 1] for floats."""
     labels: bool = False
-    """Pictures of one channel and palettes hold class numbers: each gets a colour of its own (:func:`label_colours`), and none is blended."""
+    """Pictures of one channel and palettes hold class numbers: each gets a colour of its own (:func:`label_colours`), never a blend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +196,7 @@ def as_pixels(values: np.ndarray, reading: Reading, *, classes: bool = False) ->
     if reading.labels and classes:
         colours = label_colours()[values.astype(np.uint8)]
         return colours if reading.channels == 3 else values.astype(np.uint8)[..., None]
-    if values.dtype != np.uint8 or reading.value_range is not None:
+    if values.dtype != np.uint8:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError("holds NaN or infinity, expected numbers")
         low, high = value_limits(values, reading)
@@ -257,6 +258,7 @@ class Job:
     sha256: str
     """That the file must have."""
     part: Part = ""
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +268,6 @@ class Shape:
     height: int
     width: int
     fit: Fit = "pad"
-    reading: Reading = Reading()
 
 
 def rasterise(job: Job, shape: Shape) -> np.ndarray:
@@ -284,12 +285,12 @@ def rasterise(job: Job, shape: Shape) -> np.ndarray:
     try:
         if job.path.suffix == ".svg":
             data = _render(data, min(shape.height, shape.width))
-        decoded = decode(data, shape.reading)
-        pixels = as_pixels(half(decoded.values, job.part), shape.reading, classes=decoded.classes)
+        decoded = decode(data, job.reading)
+        pixels = as_pixels(half(decoded.values, job.part), job.reading, classes=decoded.classes)
     except UNREADABLE as error:
         raise UserError(f"{job.path}: not a readable image ({error}); replace or remove it") from None
-    blend = not (shape.reading.labels and decoded.classes)
-    return shaped(pixels, shape.height, shape.width, shape.fit, shape.reading.ground, blend=blend)
+    blend = not (job.reading.labels and decoded.classes)
+    return shaped(pixels, shape.height, shape.width, shape.fit, job.reading.ground, blend=blend)
 
 
 def _render(data: bytes, size: int) -> bytes:

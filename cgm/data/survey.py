@@ -7,11 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cgm.core.progress import counted
-from cgm.data.raster import CHUNK, UNREADABLE, Job, Part, Reading, as_pixels, decode, half, in_processes
+from cgm.data.raster import CHUNK, UNREADABLE, Job, Reading, as_pixels, decode, half, in_processes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,11 +64,10 @@ class Look:
     """16×16×3."""
 
 
-def survey(files: Sequence[tuple[Path, Part]], reading: Reading, name: str) -> list[Look]:
-    """A look at each of ``files``, in their order. ``name``: the dataset's, for the progress bar."""
-    jobs = [Job(path=path, sha256="", part=part) for path, part in files]
+def survey(jobs: Sequence[Job], name: str) -> list[Look]:
+    """A look at each file, in their order. ``name``: the dataset's, for the progress bar."""
     processes = 1 if len(jobs) <= SURVEYED_ALONE else _processors()
-    looks = in_processes(look, jobs, reading, processes)
+    looks = in_processes(look, jobs, None, processes)
     return list(counted(looks, len(jobs), f"fetch {name}")) if len(jobs) > CHUNK else list(looks)
 
 
@@ -77,11 +75,12 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def look(job: Job, reading: Reading) -> Look:
+def look(job: Job, _: None = None) -> Look:
     """Read one picture whole."""
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
+    reading = job.reading
     try:
         data = job.path.read_bytes()
     except OSError as error:
@@ -103,7 +102,7 @@ def look(job: Job, reading: Reading) -> Look:
         return Look(problem="too narrow to hold two pictures side by side")
     deep = values.dtype != np.uint8
     rgb = Image.fromarray(pixels[..., 0]).convert("RGB") if pixels.shape[2] == 1 else Image.fromarray(pixels)
-    limits = None if reading.labels and decoded.classes else reading.value_range
+    limits = reading.value_range if deep else None
     return Look(
         sha256=hashlib.sha256(data).hexdigest(),
         width=pixels.shape[1],

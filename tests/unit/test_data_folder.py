@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from cgm.core.errors import UserError
 from cgm.data.listing import hash_order, read_listing
 from cgm.data.prepare import prepare
 from cgm.data.prepared import open_prepared
-from cgm.data.raster import rasterise
 from cgm.data.sources.folder import FOLDER
 
 
@@ -98,8 +98,9 @@ def test_unpaired_with_hidden_pairs(root, tmp_path):
         image(root / "train" / "B" / f"other{n}.png", (n, 0, 200))
     pairs(root, "val", 2, start=30)
     pairs(root, "test", 3, start=40)
-    data = run(root, tmp_path, paired=False)
-    assert (data.paired, data.hidden_pairs) == (False, True)
+    assert run(root, tmp_path, paired=False).hidden_pairs is False, "that names agree doesn't make pairs of strangers"
+    data = run(root, tmp_path, paired=False, hidden_pairs=True)
+    assert (data.paired, data.hidden_pairs, data.aligned, data.aligned_in("train")) == (False, True, True, False)
     assert (len(data.ids("train", "A")), len(data.ids("train", "B"))) == (20, 25)
     assert data.ids("test", "A") == data.ids("test", "B")
 
@@ -112,43 +113,68 @@ def test_unpaired_without_pairs_claims_none(root, tmp_path):
 def test_name_without_a_counterpart(root, tmp_path):
     (root / "train" / "B" / "p03.png").unlink()
     message = error_of(root, tmp_path)
-    assert "p03.png" in message
-    assert "equal names" in message
+    assert "mine: 1 of 20 pairs can't be used: train/A/p03.png: no picture of that name on side B of train" in message
+    data = run(root, tmp_path, unusable="skip")
+    assert sum(len(data.ids(split, "A")) for split in ("train", "val", "test")) == 19
+    assert data.card["reading"]["left_out"] == [{"file": "train/A/p03.png", "reason": "no picture of that name on side B of train"}]
 
 
 def test_pair_of_two_sizes(root, tmp_path):
     image(root / "train" / "B" / "p07.png", size=(40, 48))
     message = error_of(root, tmp_path)
-    assert "p07.png: found 40×48 px, expected 40×40 px" in message
+    assert "train/B/p07.png: 40×48 px beside 40×40 px of train/A/p07.png: the pair doesn't align" in message
+    image(root / "train" / "B" / "p07.png", (7, 100, 0), size=(81, 80))  # twice as large, to a pixel of rounding
+    assert len(run(root, tmp_path).ids("train", "A")) == 15
 
 
-@pytest.mark.parametrize("damage", ["text", "truncated", "empty", "16 bits"])
+@pytest.mark.parametrize("damage", ["text", "truncated", "empty"])
 def test_unreadable_image(root, tmp_path, damage):
     path = root / "train" / "A" / "p09.png"
-    if damage == "16 bits":
-        Image.fromarray(np.full((40, 40), 40000, np.uint16)).save(path)
-    else:
-        Image.effect_noise((40, 40), 50).save(path)
-        data = path.read_bytes()
-        path.write_bytes({"text": b"not an image", "truncated": data[: len(data) // 2], "empty": b""}[damage])
-    assert "p09.png: not a readable image" in error_of(root, tmp_path)
+    Image.effect_noise((40, 40), 50).save(path)
+    data = path.read_bytes()
+    path.write_bytes({"text": b"not an image", "truncated": data[: len(data) // 2], "empty": b""}[damage])
+    reason = {"text": "not a picture, or of a format", "truncated": "can't be decoded (", "empty": "empty"}[damage]
+    assert f"mine: 1 of 20 pairs can't be used: train/A/p09.png: {reason}" in error_of(root, tmp_path)
 
 
-def test_stray_files(root, tmp_path):
-    (root / "train" / "A" / ".DS_Store").write_bytes(b"")
-    (root / "train" / "A" / "notes.txt").write_text("?")
-    assert "notes.txt: found .txt, expected an image" in error_of(root, tmp_path)
-    (root / "train" / "A" / "notes.txt").unlink()
+def test_everything_wrong_is_named_at_once(root, tmp_path):
+    (root / "train" / "A" / "p01.png").write_bytes(b"?")
+    image(root / "train" / "B" / "p02.png", size=(40, 39))
+    (root / "train" / "B" / "p03.png").unlink()
+    message = error_of(root, tmp_path)
+    assert "3 of 20 pairs can't be used" in message
+    assert all(name in message for name in ("A/p01.png", "B/p02.png", "A/p03.png"))
+    assert message.endswith("mend or remove them, or set mine.unusable: skip")
+
+
+def test_one_of_many_is_left_out_and_said(tmp_path, capsys):
+    for n in range(120):
+        for side, rest in (("A", n), ("B", 200)):
+            image(tmp_path / "mine" / "train" / side / f"p{n:03}.png", (n, rest, 0), (8, 8))
+    (tmp_path / "mine" / "train" / "B" / "p050.png").write_bytes(b"?")
+    data = run(tmp_path / "mine", tmp_path)
+    assert "p050" not in [*data.ids("train", "A"), *data.ids("val", "A"), *data.ids("test", "A")]
+    assert "mine: left out 1: train/B/p050.png: not a picture" in capsys.readouterr().err
+    assert "1 of 120 pairs" in error_of(tmp_path / "mine", tmp_path / "again", unusable="stop")
+
+
+def test_stray_files(root, tmp_path, capsys):
+    for name in (".DS_Store", "notes.txt", "desktop.ini", "labels.csv", "._p00.png", "Thumbs.db", "something.bak"):
+        (root / "train" / "A" / name).write_bytes(b"not a picture")
+    assert run(root, tmp_path).card["reading"]["passed_over"]["count"] == 7
+    assert "mine: passed over 7 files that are no pictures" in capsys.readouterr().err
     image(root / "train" / "A" / "p04.bmp")
-    assert "the same name" in error_of(root, tmp_path)
+    assert "the same name as train/A/p04.bmp but for the suffix; rename one of them" in error_of(root, tmp_path / "again")
 
 
 def test_missing_folder_and_too_few_images(root, tmp_path):
-    assert "nowhere" in error_of(tmp_path / "nowhere", tmp_path)
+    assert "nowhere: not found; expected a folder of pictures" in error_of(tmp_path / "nowhere", tmp_path)
     pairs(tmp_path / "two", "train", 2)
-    assert "too few to carve" in error_of(tmp_path / "two", tmp_path)
+    assert "too few to carve test and val from" in error_of(tmp_path / "two", tmp_path)
+    pairs(tmp_path / "few", "train", 8)
+    assert "found 6 training pictures of side A after carving test and val, expected 8 or more" in error_of(tmp_path / "few", tmp_path)
     (tmp_path / "empty" / "train" / "A").mkdir(parents=True)
-    assert "found no images" in error_of(tmp_path / "empty", tmp_path)
+    assert "found no training pictures of side A" in error_of(tmp_path / "empty", tmp_path)
 
 
 def test_file_or_settings_changed_since_fetch(root, tmp_path):
@@ -173,31 +199,6 @@ def test_a_listing_that_is_missing_or_damaged(root, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"listing\.csv: not a listing; run python -m pipeline\.fetch dataset=mine again"):
             read_listing(path.parent)
-
-
-def test_a_picture_that_is_gone_since_it_was_fetched(tmp_path):
-    with pytest.raises(UserError, match=r"gone\.png: can't be read \(No such file or directory\); run the fetch stage again"):
-        rasterise(tmp_path / "gone.png", 32)
-
-
-def test_alpha_is_laid_on_white_and_padding_is_white(tmp_path):
-    picture = np.zeros((32, 64, 4), np.uint8)
-    picture[:, :32] = (0, 0, 0, 0)
-    picture[:, 32:] = (255, 0, 0, 128)
-    Image.fromarray(picture).save(tmp_path / "half.png")
-    pixels = rasterise(tmp_path / "half.png", 64).astype(int)
-    assert (pixels[:14] == 255).all()
-    assert (pixels[50:] == 255).all()
-    assert (pixels[20:44, :28] == 255).all()
-    assert np.abs(pixels[20:44, 36:] - (255, 127, 127)).max() <= 1
-
-
-def test_reduction_is_antialiased(tmp_path):
-    stripes = np.zeros((256, 256, 3), np.uint8)
-    stripes[:, ::2] = 255
-    Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    pixels = rasterise(tmp_path / "stripes.png", 32).astype(int)
-    assert np.abs(pixels - 127.5).max() < 8
 
 
 def test_open_prepared_names_the_file_and_the_stage(root, tmp_path):
@@ -266,12 +267,12 @@ def test_a_picture_is_read_once_while_it_stays_as_it_is(root, tmp_path, monkeypa
 
 
 def test_a_folder_that_is_gone_says_nothing(root, tmp_path):
-    assert identity(tmp_path / "gone", tmp_path) == {"path": str(tmp_path / "gone"), "files": None}
+    assert identity(tmp_path / "gone", tmp_path)["files"] is None
 
 
 def test_a_folder_that_is_gone_stops_a_fetch_before_anything_starts(root, tmp_path):
     FOLDER.check(FOLDER.Settings(source="folder", path=str(root), kimg=1.0), tmp_path)
-    with pytest.raises(UserError, match=r"gone/train/A: not found; expected a folder of images"):
+    with pytest.raises(UserError, match=r"gone: not found; expected a folder of pictures, or a table of pairs"):
         FOLDER.check(FOLDER.Settings(source="folder", path="gone", kimg=1.0), tmp_path)
 
 
@@ -280,3 +281,40 @@ def test_a_name_that_is_not_utf_8_is_one_line(root, tmp_path):
     assert "found a file name that isn't UTF-8, b'caf\\xe9.png'; rename the file" in error_of(root, tmp_path)
     with pytest.raises(UserError, match="isn't UTF-8"):
         identity(root, tmp_path)
+
+
+def test_a_control_character_in_a_name_is_one_line(root, tmp_path):
+    image(root / "train" / "A" / "scan\r1.png")
+    assert r"found a control character in the file name 'scan\r1.png'; rename the file" in error_of(root, tmp_path)
+
+
+def test_the_card_says_how_the_folder_was_read(root, tmp_path, capsys):
+    reading = run(root, tmp_path).card["reading"]
+    assert (reading["layout"], reading["sizes"], reading["carved"]) == ("split-folders", "40×40", ["test", "val"])
+    assert "mine: found train/A, train/B: train 15 A, 15 B; val 2 A, 2 B; test 3 A, 3 B; 40×40 px" in capsys.readouterr().err
+
+
+def test_another_way_of_reading_must_be_fetched_first(root, tmp_path):
+    run(root, tmp_path)
+    settings = FOLDER.Settings(source="folder", path=str(root), kimg=1.0, image_size=32, ground="#000000")
+    with pytest.raises(UserError, match=r"found ground '#ffffff', expected '#000000' as in params\.yaml; run .*fetch dataset=mine again"):
+        prepare(settings, tmp_path / "raw" / "mine", tmp_path / "prepared" / "mine", name="mine", paired=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "expected either path, or both a and b"),
+        ({"path": "x", "a": "y", "b": "z"}, "expected either path, or both a and b"),
+        ({"a": "y"}, "expected either path, or both a and b"),
+        ({"path": "x", "group": "("}, "expected a regular expression"),
+        ({"path": "x", "ground": "white"}, "expected a colour such as '#ffffff'"),
+        ({"path": "x", "value_range": [5, 5]}, "expected [low, high] with low < high"),
+        ({"path": "x", "layout": "sidewise"}, "side-by-side"),
+        ({"path": "x", "condition": "blur"}, "downscale-4"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ValidationError) as error:
+        FOLDER.Settings(source="folder", kimg=1.0, **settings)
+    assert message in str(error.value)

@@ -59,8 +59,8 @@ class Source(ABC):
 
     @abstractmethod
     def bring(self, settings: Any, out: Path, paired: bool, root: Path, name: str) -> dict[str, Any]:
-        """Write ``listing.csv`` into ``out``. ``name``: of the dataset. Returns ``licence``, ``attribution``, ``archive``, ``hidden_pairs``,
-        ``path`` and, where the pictures decide, ``fit``, ``augment``, ``settings`` and ``reading``."""
+        """Write ``listing.csv`` into ``out``. ``name``: of the dataset. Returns ``licence``, ``attribution``, ``archive``,
+        ``hidden_pairs``, ``path`` and, where the pictures decide, ``fit``, ``augment``, ``settings`` and ``reading``."""
 
     @abstractmethod
     def identity(self, settings: Any, root: Path) -> dict[str, Any]:

@@ -1,0 +1,497 @@
+"""From a layout's files to a listing: which of them are pictures, which belong together, which split each goes to, and what to say of it.
+
+Nothing is lost in silence: what can't be used stops the fetch, or is named on standard error and in the card.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cgm.core.errors import UserError
+from cgm.data import layouts, splits
+from cgm.data.layouts import Found, Item
+from cgm.data.listing import SIDES, SPLITS, Picture, write_listing
+from cgm.data.raster import Job
+from cgm.data.reading import reading_of
+from cgm.data.survey import Look, said_on_error_output, survey
+
+if TYPE_CHECKING:
+    from cgm.data.sources.files import FileSettings
+
+LOST_AT_MOST = 0.01
+"""Share of the pairs that may be unusable before ``unusable: auto`` stops."""
+DRAWINGS, PHOTOGRAPHS = "drawings on the ground", "photographs or the like"
+NAMED = 10
+"""How many files a message lists; the card lists all."""
+DARK_BELOW, USED_BELOW = 32, 0.25
+"""What one says something about: pictures of 8 bits whose values all lie below the one, deeper ones that use less than the other of their
+range."""
+NARROWEST = 0.95
+"""Width ÷ height from which on half a file is taken for a picture of its own."""
+FEWEST = 8
+"""Training images of a side, after splits are carved, with which all metrics have a meaning."""
+
+
+@dataclass
+class Report:
+    """What a person should hear of a folder; ends in the card."""
+
+    layout: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    """File and reason."""
+    passed_over: list[str] = field(default_factory=list)
+
+
+Looks = dict[tuple[Path, str], Look]
+
+
+def gather(
+    settings: FileSettings, found: tuple[str, Found], out: Path, *, paired: bool, base: Path, roots: Sequence[Path], name: str
+) -> dict[str, Any]:
+    """Look at every picture of a layout, decide on splits, write ``out/listing.csv`` and say on standard error what was found.
+
+    ``found``: of :func:`cgm.data.layouts.read`, from the folders ``roots``. ``base``: the folder that messages name pictures from; the
+    listing's paths are relative to ``out`` where the pictures lie in it, else as they were given. ``name``: of the dataset.
+    Returns ``hidden_pairs``, ``fit``, ``augment`` and ``reading``, for the card. Raises :class:`UserError`, which names files, where the
+    pictures can't be used.
+    """
+    report = Report(layout=found[0])
+    _beside(found[1], roots, report, base)
+    single = settings.condition is not None
+    if single and not paired:
+        raise UserError(f"{name}: condition: {settings.condition} makes pairs; move the dataset from unpaired.datasets to datasets")
+    sides = _directed(found[1], settings)
+    _expect_train(sides, base, single)
+    looks = _looked_at(sides, settings, name)
+    sides = _pictures(sides, looks, report, base)
+    if report.layout == "side-by-side" and settings.layout == "auto":
+        _expect_halves(looks, base)
+    if paired and not single:
+        sides = _paired(sides, looks, report, base, settings)
+    sides = _usable(sides, looks, report, settings, base, paired=paired, name=name)
+    _values(sides, looks, report, settings)
+    _colours(sides, looks, report, settings)
+    groups = _groups(sides, looks, settings, report, paired=paired or single)
+    aligned = paired or settings.hidden_pairs
+    sides = _carved(sides, groups, base, report, aligned=aligned)
+    if settings.hidden_pairs and not paired:
+        _expect_hidden_pairs(sides, base)
+    _twins_across(sides, looks, report)
+    listing = [
+        Picture(split, side, item.id, "", str(groups.get((side, item.id), "")) if item.group or settings.group else "", True,
+                _written(item.path, out), looks[item.path, item.part].sha256, item.part)
+        for split, by_side in sides.items()
+        for side, listed in by_side.items()
+        for item in listed
+    ]  # fmt: skip
+    write_listing(out, listing)
+    drawing = _drawing(looks[item.path, item.part] for by_side in sides.values() for listed in by_side.values() for item in listed)
+    return {
+        "hidden_pairs": settings.hidden_pairs and not paired,
+        "fit": "pad" if drawing else "crop",
+        "augment": "shift" if drawing else "resize-crop",
+        "settings": settings.read_by(),
+        "reading": _told(report, sides, looks, drawing, name),
+    }
+
+
+def _directed(found: Found, settings: FileSettings) -> Found:
+    if settings.direction == "AtoB" or settings.condition is not None:
+        return found
+    return {split: {SIDES[1 - SIDES.index(side)]: listed for side, listed in sides.items()} for split, sides in found.items()}
+
+
+def _beside(found: Found, roots: Sequence[Path], report: Report, base: Path) -> None:
+    """What lies in the folders and isn't part of the layout."""
+    used = {item.path for by_side in found.values() for listed in by_side.values() for item in listed}
+    for root in roots:
+        report.passed_over += [_short(path, base) for path in layouts.sidecars_below(root)]
+        others = [path for path in layouts.pictures_below(root) if path not in used]
+        for folder, count in sorted(Counter(_short(path.parent, base) for path in others).items()):
+            report.notes.append(f"{count} files in {folder} are no part of the layout and were passed over")
+
+
+def _expect_train(sides: Found, base: Path, single: bool) -> None:
+    for side in ("B",) if single else SIDES:
+        if not sides.get("train", {}).get(side):
+            raise UserError(f"{base}: found no training pictures of side {side}, expected some")
+        if "val" in sides and not sides["val"].get(side):
+            raise UserError(
+                f"{base}: found no pictures of side {side} in val, expected some, or no val at all: then it is carved from train"
+            )
+    if "test" in sides and not sides["test"].get("B" if single else "A"):
+        raise UserError(f"{base}: found no conditions in test, expected some, or no test at all: then it is carved from train")
+
+
+def _looked_at(sides: Found, settings: FileSettings, name: str) -> Looks:
+
+    readings = {side: reading_of(settings, side) for side in SIDES}
+    wanted = {
+        (item.path, item.part): Job(path=item.path, sha256="", part=item.part, reading=readings[side])
+        for by_side in sides.values()
+        for side, listed in by_side.items()
+        for item in listed
+    }
+    return dict(zip(wanted, survey([*wanted.values()], name), strict=True))
+
+
+def _pictures(sides: Found, looks: Looks, report: Report, base: Path) -> Found:
+    """Less what is no picture, by its content."""
+    report.passed_over += sorted(_short(path, base) for path in {path for (path, _), look in looks.items() if not look.picture})
+    return {
+        split: {side: [item for item in listed if looks[item.path, item.part].picture] for side, listed in by_side.items()}
+        for split, by_side in sides.items()
+    }
+
+
+def _expect_halves(looks: Looks, base: Path) -> None:
+    """Two pictures side by side make a wide one; half a photograph is a narrow one."""
+    ratios = sorted(look.width / look.height for look in looks.values() if look.picture and not look.problem)
+    if ratios and ratios[len(ratios) // 2] < NARROWEST:
+        raise UserError(
+            f"{base}: found files whose halves are narrower than high, so that they look like single pictures rather than two side by"
+            " side; to make conditions of single pictures set condition:, for two in one file set layout: side-by-side"
+        )
+
+
+def _paired(sides: Found, looks: Looks, report: Report, base: Path, settings: FileSettings) -> Found:
+    """Each split with the same ids on both sides, in which a pair's names may differ by an affix of the whole side. What has no partner,
+    or one of another shape, is unusable; a test set without targets stays as it is."""
+    found: Found = {}
+    for split, by_side in sides.items():
+        if split == "test" and not by_side.get("B"):
+            found[split] = {"A": by_side["A"], "B": []}
+            report.notes.append(
+                "test holds conditions without targets: it is translated, and no metric that needs a target is computed on it"
+            )
+            continue
+        named = {side: _unique(by_side.get(side, []), base) for side in SIDES}
+        if not named["A"].keys() & named["B"].keys() and (renamed := _by_affix(named, report)) is not None:
+            named = renamed
+        kept: dict[str, list[Item]] = {side: [] for side in SIDES}
+        for identity in sorted(named["A"].keys() | named["B"].keys()):
+            both = [named[side].get(identity) for side in SIDES]
+            a, b = both
+            if a is None or b is None:
+                alone = a or b
+                assert alone is not None
+                other = "B" if b is None else "A"
+                report.unusable.append((_short(alone.path, base), f"no picture of that name on side {other} of {split}"))
+                continue
+            first, second = looks[a.path, a.part], looks[b.path, b.part]
+            if not (first.problem or second.problem) and not _one_shape(first, second):
+                sizes = f"{second.width}×{second.height} px beside {first.width}×{first.height} px of {_short(a.path, base)}"
+                report.unusable.append((_short(b.path, base), f"{sizes}: the pair doesn't align"))
+                continue
+            for side, item in (("A", a), ("B", b)):
+                kept[side].append(item)
+        found[split] = kept
+    return found
+
+
+def _unique(listed: Sequence[Item], base: Path) -> dict[str, Item]:
+    found: dict[str, Item] = {}
+    for item in listed:
+        if item.id in found:
+            raise UserError(
+                f"{_short(item.path, base)}: the same name as {_short(found[item.id].path, base)} but for the suffix; rename one of them"
+            )
+        found[item.id] = item
+    return found
+
+
+def _by_affix(named: dict[str, dict[str, Item]], report: Report) -> dict[str, dict[str, Item]] | None:
+    """``0001_A`` and ``0001_B``: what all names of a side begin and end with is left out, if the rest pairs them."""
+    found, cut = {}, {}
+    for side, items in named.items():
+        names = list(items)
+        if len(names) < 2:
+            return None
+        start, end = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
+        if any(len(name) <= len(start) + len(end) for name in names):
+            end = ""
+        if any(len(name) <= len(start) for name in names):
+            start = ""
+        cut[side] = f"{start}*{end}"
+        short = {name: name[len(start) : len(name) - len(end)] for name in names}
+        found[side] = {short[name]: Item(short[name], item.path, item.part, item.group) for name, item in items.items()}
+        if len(found[side]) != len(items):
+            return None
+    if not found["A"].keys() & found["B"].keys():
+        return None
+    report.notes.append(f"pairs are found by names {cut['A']} in A and {cut['B']} in B, * being what they share")
+    return found
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    least, most = min(names), max(names)
+    return least[: next((place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))]
+
+
+def _one_shape(first: Look, second: Look) -> bool:
+    """Whether one is the other but for its size: B's height is A's, enlarged as its width is, to a pixel of rounding."""
+    if first.width == second.width:
+        return first.height == second.height
+    return abs(first.height * second.width / first.width - second.height) <= 1
+
+
+def _usable(sides: Found, looks: Looks, report: Report, settings: FileSettings, base: Path, *, paired: bool, name: str) -> Found:
+    """Less what can't be read; with its partner where the reading is paired."""
+    bad = {
+        (split, item.id)
+        for split, by_side in sides.items()
+        for listed in by_side.values()
+        for item in listed
+        if looks[item.path, item.part].problem
+    }
+    report.unusable += {(_short(path, base), look.problem) for (path, part), look in looks.items() if look.problem and part != "right"}
+    partners = paired and settings.condition is None
+
+    def stays(split: str, item: Item) -> bool:
+        return (split, item.id) not in bad if partners else not looks[item.path, item.part].problem
+
+    kept = {
+        split: {side: [item for item in listed if stays(split, item)] for side, listed in by_side.items()}
+        for split, by_side in sides.items()
+    }
+    report.unusable.sort()
+    lost = len(report.unusable)
+    left = sum(max(map(len, by_side.values()), default=0) for by_side in kept.values())
+    stop = settings.unusable == "stop" or (settings.unusable == "auto" and paired and lost > LOST_AT_MOST * (lost + left))
+    if lost and (stop or not left):
+        alone = sum("no picture of that name" in reason for _, reason in report.unusable)
+        advice = "; if A and B aren't pairs, move the dataset from datasets to unpaired.datasets" if 10 * alone > left else ""
+        raise UserError(
+            f"{base}: {lost} of {lost + left} {'pairs' if partners else 'pictures'} can't be used: {_listed(report.unusable)}; mend or "
+            f"remove them, or set {name}.unusable: skip{advice}"
+        )
+    for split, by_side in kept.items():
+        for side, listed in by_side.items():
+            if not listed and sides[split][side]:
+                raise UserError(f"{base}: side {side} of {split}: none of its pictures can be used: {_listed(report.unusable)}")
+    return kept
+
+
+def _listed(found: Sequence[tuple[str, str]]) -> str:
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(f"{file}: {reason}" for file, reason in found[:NAMED]) + more
+
+
+def _of_side(sides: Found, looks: Looks, side: str) -> list[Look]:
+    return [looks[item.path, item.part] for by_side in sides.values() for item in by_side.get(side, [])]
+
+
+def _values(sides: Found, looks: Looks, report: Report, settings: FileSettings) -> None:
+    """What the values look like: too few of a deep file's range, class numbers, clipping, several frames, odd widths."""
+    for side in SIDES:
+        seen = _of_side(sides, looks, side)
+        if not seen:
+            continue
+        deep = [look for look in seen if look.dtype != "uint8"]
+        if deep and reading_of(settings, side).value_range is None:
+            top = max(look.high for look in deep)
+            whole = 1.0 if deep[0].dtype.startswith("float") else 65535.0 if deep[0].dtype == "uint16" else max(65535.0, top)
+            report.facts[f"values of {side}"] = f"{deep[0].dtype}, {min(look.low for look in deep):g} to {top:g}"
+            if top < USED_BELOW * whole:
+                low = min(look.low for look in deep)
+                report.notes.append(
+                    f"side {side} holds {deep[0].dtype} values up to {top:g}, {100 * top / whole:.2g} % of their range, and is nearly"
+                    f" black; set value_range, for example {{{side}: [{low:g}, {top:g}]}}"
+                )
+        classes = [look for look in seen if look.classes]
+        if classes and settings.labels:
+            report.facts[f"classes of {side}"] = f"{len(classes)} pictures hold class numbers up to {max(look.high for look in classes):g}"
+        grey = all(look.dtype == "uint8" and not look.coloured for look in seen)
+        high = max(look.high for look in seen)
+        if grey and high < DARK_BELOW and not settings.labels:
+            report.notes.append(f"side {side} holds values up to {high:g} of 255 and is nearly black; class numbers? then set labels: true")
+        if clipped := sum(look.clipped for look in seen):
+            report.notes.append(f"side {side}: {clipped} pictures hold values outside of value_range, which are clipped")
+        if several := sum(look.frames > 1 for look in seen):
+            report.notes.append(f"side {side}: {several} files hold several pictures (animation, pages), of which the first is taken")
+        if side == "A" and (odd := sum(look.odd for look in seen)):
+            report.notes.append(f"{odd} files are of odd width; their middle column belongs to neither picture")
+
+
+def _colours(sides: Found, looks: Looks, report: Report, settings: FileSettings) -> None:
+    for side in SIDES:
+        seen = _of_side(sides, looks, side)
+        if seen and all(look.one_colour for look in seen) and len({look.thumb for look in seen}) == 1:
+            raise UserError(
+                f"side {side}: all {len(seen)} pictures are one and the same colour on the ground {settings.ground}, expected something to"
+                " see; set ground to another colour, or value_range"
+            )
+        if plain := sum(look.one_colour for look in seen):
+            report.facts[f"pictures of one colour in {side}"] = plain
+    everything = [*_of_side(sides, looks, "A"), *_of_side(sides, looks, "B")]
+    if settings.channels == 3 and not settings.labels and not any(look.coloured for look in everything):
+        report.notes.append("all pictures are grey; channels: 1 trains and evaluates them as such")
+    if settings.channels == 1 and (coloured := sum(look.coloured for look in everything)):
+        report.notes.append(f"{coloured} coloured pictures are made grey (ITU-R 601 luma)")
+
+
+Groups = dict[tuple[str, str], str]
+"""By (side, id) the group's name; in paired data both sides of a pair have the same."""
+
+
+def _groups(sides: Found, looks: Looks, settings: FileSettings, report: Report, *, paired: bool) -> Groups:
+    """Of the training pictures, which a missing split is carved from."""
+    train = [(side, item) for side, listed in sides["train"].items() for item in listed]
+    union = splits.Groups()
+
+    def unit(side: str, item: Item) -> tuple[str, str]:
+        return ("", item.id) if paired else (side, item.id)
+
+    for side, item in train:
+        union.of(unit(side, item))
+        named = item.group
+        if settings.group is not None and (match := re.search(settings.group, item.id)):
+            named = match.group(1) if match.re.groups else match.group()
+        if named:
+            union.join(("", f"\0{named}"), unit(side, item))
+    rules = ["the table's column group"] * any(item.group for _, item in train) + [f"group: {settings.group}"] * (
+        settings.group is not None
+    )
+    carves = not {"val", "test"} <= sides.keys()
+    if settings.near_duplicates and carves:
+        rules.append("look-alikes")
+        twins: Counter[tuple[Any, Any]] = Counter()
+        sides_seen = [side for side in SIDES if sides["train"].get(side)]
+        for side in sides_seen:
+            listed = sides["train"][side]
+            for first, second in splits.near_twins([looks[item.path, item.part] for item in listed]):
+                twins[unit(side, listed[first]), unit(side, listed[second])] += 1
+        # A pair is another's twin if both of its pictures are: line drawings and masks are often alike where what they stand for isn't.
+        alike = [both for both, count in twins.items() if count == (len(sides_seen) if paired else 1)]
+        for first, second in alike:
+            union.join(first, second)
+        report.facts["near twins in train"] = len(alike)
+    # Which file is the same, byte for byte, on the side of the conditions?
+    same: dict[str, tuple[str, str]] = {}
+    for side, item in train:
+        look = looks[item.path, item.part]
+        if (side == "A" or not paired) and not look.one_colour:
+            union.join(same.setdefault(f"{side}{item.part}{look.sha256}", unit(side, item)), unit(side, item))
+    names = {unit(side, item): union.of(unit(side, item)) for side, item in train}
+    sizes = Counter(names.values())
+    found = {one: f"{group[0]}{group[1]}".replace("\0", "group ") if sizes[group] > 1 else one[1] for one, group in names.items()}
+    report.facts["groups"] = splits.figures({f"{one}": name for one, name in found.items()}, rules)
+    return {(side, item.id): found[unit(side, item)] for side, item in train}
+
+
+def _carved(sides: Found, groups: Groups, base: Path, report: Report, *, aligned: bool) -> Found:
+    missing = [split for split in ("test", "val") if split not in sides]
+    train = sides["train"]
+    if missing:
+        sides = {split: dict(by_side) for split, by_side in sides.items()}
+        order = [side for side in SIDES if train.get(side)]
+        if aligned and len(order) == 2:
+            common = {item.id for item in train["A"]} & {item.id for item in train["B"]}
+            parts = splits.carve(sorted(common), missing, {one: groups["A", one] for one in common}, str(base))
+            chosen = dict.fromkeys(order, parts)
+        else:
+            chosen = {
+                side: splits.carve(
+                    sorted(item.id for item in train[side]),
+                    missing,
+                    {item.id: groups[side, item.id] for item in train[side]},
+                    f"{base}, side {side}",
+                )
+                for side in order
+            }
+        for side in order:
+            gone = {one for split in missing for one in chosen[side][split]}
+            for split in missing:
+                wanted = set(chosen[side][split])
+                sides.setdefault(split, {})[side] = [item for item in train[side] if item.id in wanted]
+            sides["train"] = {**sides["train"], side: [item for item in train[side] if item.id not in gone]}
+        report.facts["carved"] = missing
+    for side, listed in sides["train"].items():
+        if len(listed) < FEWEST:
+            raise UserError(
+                f"{base}: found {len(listed)} training pictures of side {side}"
+                + (f" after carving {' and '.join(missing)}" if missing else "")
+                + f", expected {FEWEST} or more; add images"
+            )
+    return sides
+
+
+def _expect_hidden_pairs(sides: Found, base: Path) -> None:
+    for split in ("val", "test"):
+        names = [{item.id for item in sides[split].get(side, [])} for side in SIDES]
+        if names[0] != names[1]:
+            odd = min(names[0] ^ names[1])
+            raise UserError(
+                f"{base}: hidden_pairs: true, but {odd!r} stands on one side of {split} only; in val and test A and B must hold the same"
+                " names"
+            )
+
+
+def _twins_across(sides: Found, looks: Looks, report: Report) -> None:
+    """Look-alikes that stand in two splits, which is a leak; where splits are given, nobody else would have looked."""
+    found: Counter[str] = Counter()
+    for side in SIDES:
+        listed = [(split, item) for split in SPLITS for item in sides.get(split, {}).get(side, [])]
+        twins = splits.near_twins([looks[item.path, item.part] for _, item in listed])
+        found.update(splits.across(twins, [split for split, _ in listed]))
+    report.facts["near twins across splits"] = dict(found)
+    if leaks := {name: count for name, count in found.items() if count}:
+        report.notes.append(
+            "near twins stand in two splits: "
+            + ", ".join(f"{count} in {name}" for name, count in leaks.items())
+            + "; what is measured on them is partly remembered"
+        )
+
+
+def _drawing(looks: Iterable[Look]) -> bool:
+    """Whether these are drawings on the ground: nine of ten have it all around. Padding such a picture shows nowhere."""
+    seen = list(looks)
+    return sum(look.on_ground for look in seen) >= 0.9 * len(seen)
+
+
+def _told(report: Report, sides: Found, looks: Looks, drawing: bool, name: str) -> dict[str, Any]:
+    """Say what was found, and give it to the card."""
+
+    seen = [look for side in SIDES for look in _of_side(sides, looks, side)]
+    widths, heights = [look.width for look in seen], [look.height for look in seen]
+    counts = {split: {side: len(sides.get(split, {}).get(side, [])) for side in SIDES} for split in SPLITS}
+    spread = f"{min(widths)}×{min(heights)}" + (
+        f" to {max(widths)}×{max(heights)}" if len({*zip(widths, heights, strict=True)}) > 1 else ""
+    )
+    numbers = "; ".join(
+        f"{split} {count['A']} A, {count['B']} B" if count["A"] else f"{split} {count['B']}" for split, count in counts.items()
+    )
+    said_on_error_output(
+        name,
+        [
+            f"found {layouts.TITLES[report.layout]}: {numbers}; {spread} px; {DRAWINGS if drawing else PHOTOGRAPHS}",
+            *([f"passed over {len(report.passed_over)} files that are no pictures"] if report.passed_over else []),
+            *([f"left out {len(report.unusable)}: {_listed(report.unusable)}"] if report.unusable else []),
+            *report.notes,
+        ],
+    )
+    return {
+        "layout": report.layout,
+        "sizes": spread,
+        "drawings": drawing,
+        "notes": report.notes,
+        "left_out": [{"file": file, "reason": reason} for file, reason in report.unusable],
+        "passed_over": {"count": len(report.passed_over), "files": report.passed_over[:NAMED]},
+        **report.facts,
+    }
+
+
+def _short(path: Path, base: Path) -> str:
+    """From ``base`` on, which messages start with, where the file lies there."""
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+
+def _written(path: Path, out: Path) -> str:
+    return path.relative_to(out).as_posix() if path.is_relative_to(out) else str(path)

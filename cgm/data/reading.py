@@ -1,0 +1,21 @@
+"""How the files of a dataset's settings become pixels."""
+
+from __future__ import annotations
+
+from cgm.data.raster import Reading
+from cgm.data.sources.files import FileSettings
+from cgm.data.sources.source import Dataset
+
+
+def reading_of(settings: Dataset, side: str) -> Reading:
+    """Of one side's files."""
+    """How the values of these settings' files become colours: :class:`cgm.data.raster.Reading`."""
+    if not isinstance(settings, FileSettings):
+        return Reading(channels=settings.channels)
+    ground = bytes.fromhex(settings.ground[1:])
+    return Reading(
+        channels=settings.channels,
+        ground=(ground[0], ground[1], ground[2]),
+        value_range=settings.range_of(side),
+        labels=settings.labels,
+    )
