@@ -1,5 +1,5 @@
-"""The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``check`` validates it, ``weights`` downloads
-the published networks that it needs."""
+"""The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
+of one's own and take it out, ``check`` validates it, ``weights`` downloads the published networks that it needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from cgm.core.console import any_encoding
 from cgm.core.errors import UserError
 from cgm.core.files import write_text
 from cgm.core.registry import places
+from cgm.data.sources import SOURCES
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
@@ -41,6 +46,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     for command in (experiment, profile):
         command.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
     commands.add_parser("check", help="validate params.yaml and list its runs")
+    entry = commands.add_parser("add", help="look at pictures of your own and enter them into params.yaml as a dataset")
+    entry.add_argument("name", metavar="NAME")
+    entry.add_argument("paths", metavar="PATH", nargs="+", help="a folder, a table of pairs, or two folders: conditions and targets")
+    how = entry.add_mutually_exclusive_group()
+    how.add_argument("--paired", action="store_const", const=True, dest="paired", help="A and B belong together by their names")
+    how.add_argument("--unpaired", action="store_const", const=False, dest="paired", help="two domains (default: as the names say)")
+    entry.add_argument("--size", type=int, default=64, metavar="PX", help="(default: %(default)s)")
+    entry.add_argument("--kimg", type=float, default=8.0, help="budget a method, thousands of images (default: %(default)s)")
+    entry.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="further settings of the entry, for example condition=grey or direction=BtoA",
+    )
+    taken = commands.add_parser("remove", help="take a dataset out of params.yaml")
+    taken.add_argument("name", metavar="NAME")
     fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
     fetch.add_argument("names", metavar="NAME", nargs="*")
     arguments = parser.parse_args(argv)
@@ -51,6 +73,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             choose_experiment(arguments.name, force=arguments.force)
         elif arguments.command == "profile":
             raise UserError(f"`cgm profile` is `cgm experiment` now, since profiles/ is Snakemake's; run `cgm experiment {arguments.name}`")
+        elif arguments.command == "add":
+            from pipeline import add
+
+            add.add(
+                PARAMS,
+                arguments.name,
+                arguments.paths,
+                paired=arguments.paired,
+                size=arguments.size,
+                kimg=arguments.kimg,
+                more=_values(arguments.set),
+            )
+        elif arguments.command == "remove":
+            from pipeline import add
+
+            add.take_out(PARAMS, arguments.name)
         elif arguments.command == "weights":
             fetch_weights(arguments.names)
         else:
@@ -73,9 +111,25 @@ def choose_experiment(name: str, *, force: bool = False) -> None:
     print(f"{PARAMS}: now experiment {name}; `make all` runs what that changes")
 
 
+def _values(assignments: Sequence[str]) -> dict[str, Any]:
+    """``key=value``, the value as YAML reads it."""
+    found = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {assignment}: expected KEY=VALUE")
+        try:
+            found[key] = YAML(typ="safe").load(value)
+        except YAMLError:
+            raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+    return found
+
+
 def check() -> None:
-    """Print the runs of ``params.yaml``; raises :class:`UserError` where it or ``dvc.yaml`` cannot be used."""
+    """Print the runs of ``params.yaml``; raises :class:`UserError` where it, ``dvc.yaml`` or a dataset's source cannot be used."""
     table = stage_table.load_table()
+    for settings in table.params.all_datasets.values():
+        SOURCES[settings.source].check(settings, Path())
     runs = list(table.params.runs())
     for run in runs:
         print(run)

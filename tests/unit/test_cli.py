@@ -68,6 +68,9 @@ def test_outside_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 def test_check_lists_the_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["experiment", "smoke"])
+    assert "data/embedded/manifest.json: not found; restore it" in fails(capsys, "check")
+    (project / "data").mkdir()
+    (project / "data/embedded").symlink_to(ROOT / "data/embedded")
     capsys.readouterr()
     cli.main(["check"])
     lines = capsys.readouterr().out.splitlines()

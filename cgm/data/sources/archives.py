@@ -43,14 +43,23 @@ class Embedded(Source):
         }
 
     def identity(self, settings: Any, root: Path) -> dict[str, Any]:
-        return {"archive": read_json(root / MANIFEST)[self.archive]["sha256"]}
+        return {"archive": self._entry(root)["sha256"]}
 
     def check(self, settings: Any, root: Path) -> None:
         self._verified(root)
 
+    def _entry(self, root: Path) -> dict[str, Any]:
+        """What the manifest says of the archive; raises :class:`UserError` where it says nothing."""
+        try:
+            entry: dict[str, Any] = read_json(root / MANIFEST)[self.archive]
+        except (FileNotFoundError, KeyError) as error:
+            found = "not found" if isinstance(error, FileNotFoundError) else f"has no entry {self.archive!r}"
+            raise UserError(f"{root / MANIFEST}: {found}; restore it with `git checkout -- {MANIFEST}`") from None
+        return entry
+
     def _verified(self, root: Path) -> tuple[Path, dict[str, Any]]:
         """The archive and its entry in the manifest; raises :class:`UserError` where it is missing or isn't the pinned one."""
-        entry = read_json(root / MANIFEST)[self.archive]
+        entry = self._entry(root)
         path = root / EMBEDDED / entry["archive"]
         remedy = f"restore it with `git checkout -- {path}` or `python {root / EMBEDDED / 'rebuild.py'} {self.archive}`"
         if not path.is_file():
