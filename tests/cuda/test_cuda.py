@@ -2,7 +2,8 @@
 
 ``python -m pytest tests/cuda`` runs them on the GPU of this machine; a machine with ``dependencies`` of ``pyproject.toml`` and pytest is
 enough. With ``-n 4 --maxschedchunk 1`` four at a time, in the order of this file: the most telling first, for time on a GPU may run out.
-``CGM_DEVICE=cuda`` is the default; ``CGM_DEVICE=cpu``, which ``make test`` sets, rehearses them on the CPU with the smallest networks and fewer methods.
+``CGM_DEVICE=cuda`` is the default; ``CGM_DEVICE=cpu``, which ``make test`` sets, rehearses them on the CPU with the smallest networks and
+fewer methods.
 
 Tolerances. float32 rounds by u = 2⁻²⁴ = 6e-8. Another order of a sum of n products moves it by about √n·u, with n up to 16·512 by 5e-6 of
 its scale, and Winograd's transforms, which cuDNN may choose, cost some ten times as much. The errors of successive layers add up like

@@ -15,6 +15,8 @@ from project import LAST, MINIATURE, Project, miniature, stages
 from pipeline.archives import KINDS
 from pipeline.stage_table import load_table
 
+pytestmark = pytest.mark.slow  # tests/unit/test_adopt.py has each rule by itself
+
 DATASETS = ("openmoji", "fluent-unpaired")
 ENGINES_OWN = (".git", ".dvc", ".snakemake", "dvc.lock", "build")
 PACK = """

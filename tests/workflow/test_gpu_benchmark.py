@@ -39,6 +39,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("rehearsed"), miniature)
 
 
+@pytest.mark.slow
 def test_measurements_and_results_in_small(rehearsed: Project, tmp_path: Path) -> None:
     out = tmp_path / "out"
     parts = ("--minutes", "6", "--parts", "measurements", "results", "--experiment", "params.yaml", "--out", str(out))
