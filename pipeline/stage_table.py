@@ -7,6 +7,7 @@ strings. An output whose name has no suffix is a folder.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import shlex
@@ -217,7 +218,7 @@ class Table:
             return LAST
         dataset = self.params.all_datasets[stage.item["dataset"]]
         method = self.params.method(stage.item["dataset"], stage.item["method"])
-        return 1 + int(dataset.kimg * dataset.image_size**2 / 10 * METHODS[method.implementation].cost)
+        return 1 + int(dataset.kimg * math.prod(dataset.height_width) / 10 * METHODS[method.implementation].cost)
 
 
 def load_table(root: str | Path = ".") -> Table:

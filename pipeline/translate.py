@@ -27,8 +27,10 @@ def translate(params: Params, dataset: str, method: str, seed: int) -> None:
     device = pick_device(params.compute)
     prepared = open_prepared(paths.prepared(dataset))
     folder = paths.run_folder(run)
-    size = params.all_datasets[dataset].image_size
-    made = models.build(params.method(dataset, method), params.networks, size, params.is_paired(dataset))
+    settings = params.all_datasets[dataset]
+    made = models.build(
+        params.method(dataset, method), params.networks, settings.height_width, params.is_paired(dataset), settings.channels
+    )
     model = folder / "model.safetensors"
     if (digest := left_weights.left(model)) is not None:
         raise UserError(

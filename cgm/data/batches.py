@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from cgm.core import seeds
 from cgm.core.device import to_device
@@ -26,7 +27,7 @@ MAPPED = 2**28
 
 @dataclass(frozen=True)
 class Batch:
-    """``x``, ``y``: float N×3×S×S in [-1, 1]; aligned only where the reading is paired. ``noise``: the stream of the generator's noise."""
+    """``x``, ``y``: float N×C×H×W in [-1, 1]; aligned only where the reading is paired. ``noise``: the stream of the generator's noise."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -34,7 +35,7 @@ class Batch:
 
 
 class Store(Protocol):
-    """Where the images of one side lie; gives some of them, uint8 N×S×S×3, on the device of the training."""
+    """Where the images of one side lie; gives some of them, uint8 N×H×W×C, on the device of the training."""
 
     def __call__(self, rows: np.ndarray) -> torch.Tensor: ...
 
@@ -94,7 +95,7 @@ def store(images: np.ndarray, device: torch.device) -> Store:
 class Stream:
     """An endless stream of augmented images of one side, or of both sides together.
 
-    ``sides``: stores of ``count`` images each, ``size`` pixels a side, that are indexed, shifted and flipped alike. ``name`` separates
+    ``sides``: stores of ``count`` images each, of ``size`` (height, width), that are indexed, shifted and flipped alike. ``name`` separates
     independent streams.
     """
 
@@ -102,31 +103,34 @@ class Stream:
         self,
         sides: tuple[Store, ...],
         count: int,
-        size: int,
+        size: tuple[int, int],
         device: torch.device,
         *,
         dataset: str,
         seed: int,
         name: str,
+        augment: str,
         jitter: float,
         flip: bool,
     ) -> None:
         self._sides, self._count, self._size, self._device = sides, count, size, device
         self._dataset, self._seed, self._name = dataset, seed, name
-        self._margin = round(size * jitter / 2)
+        self._margins = tuple(round(side * jitter / 2) if augment != "none" else 0 for side in size)
+        """How far an image may move each way, down and to the right."""
+        self._enlarges = augment == "resize-crop"
         self._flip = flip
         self._epoch = -1
         self._plan = np.empty((0, 4), np.int64)
 
     def take(self, start: int, count: int) -> tuple[torch.Tensor, ...]:
-        """Images ``start`` … ``start + count - 1`` of the stream, uint8 N×S×S×3, one tensor a side."""
+        """Images ``start`` … ``start + count - 1`` of the stream, uint8 N×H×W×C, one tensor a side."""
         index, down, right, flip = np.array([self._row(position) for position in range(start, start + count)]).T
-        # Only this table of N×S positions goes from the host to a GPU; the images are moved there.
-        pixels = np.arange(self._size)
-        rows = pixels - down[:, None]
-        columns = pixels - right[:, None]
-        columns = np.where(flip[:, None] == 1, self._size - 1 - columns, columns)
-        where = to_device(np.stack([rows, columns]) + self._margin, self._device)
+        # Only this table of N×(H+W) positions goes from the host to a GPU; the images are moved there.
+        height, width = self._size
+        rows = np.arange(height) - down[:, None] + self._margins[0]
+        columns = np.arange(width) - right[:, None]
+        columns = np.where(flip[:, None] == 1, width - 1 - columns, columns) + self._margins[1]
+        where = to_device(np.concatenate([rows, columns], axis=1), self._device).split([height, width], dim=1)
         return tuple(self._moved(side(index), *where) for side in self._sides)
 
     def _row(self, position: int) -> tuple[int, int, int, int]:
@@ -135,7 +139,8 @@ class Stream:
         if epoch != self._epoch:
             rng = seeds.numpy_generator(self._dataset, "", self._seed, f"{self._name}-{epoch}")
             order = rng.permutation(self._count)
-            shifts = rng.integers(-self._margin, self._margin + 1, (2, self._count))
+            most = np.array(self._margins)[:, None]
+            shifts = rng.integers(-most, most + 1, (2, self._count))
             flips = rng.integers(0, 2, self._count) * self._flip
             self._plan = np.stack([order, *shifts, flips], axis=1)
             self._epoch = epoch
@@ -143,19 +148,30 @@ class Stream:
         return index, down, right, flip
 
     def _moved(self, images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """Each image's pixel (r, c) taken from (``rows``[r], ``columns``[c]) of the image with a white margin."""
-        count, size = images.shape[:2]
-        margin = self._margin
-        wide = images.new_full((count, size + 2 * margin, size + 2 * margin, 3), WHITE)
-        wide[:, margin : margin + size, margin : margin + size] = images
-        which = torch.arange(count, device=images.device)
-        return wide[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+        """Each image's pixel (r, c) taken from (``rows``[r], ``columns``[c]) of the image that is larger by a margin all around."""
+        larger = self._enlarged(images) if self._enlarges else self._with_margin(images)
+        which = torch.arange(len(images), device=images.device)
+        return larger[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def _with_margin(self, images: torch.Tensor) -> torch.Tensor:
+        """Uint8 N×H×W×C on white."""
+        count, height, width, channels = images.shape
+        down, right = self._margins
+        wide = images.new_full((count, height + 2 * down, width + 2 * right, channels), WHITE)
+        wide[:, down : down + height, right : right + width] = images
+        return wide
+
+    def _enlarged(self, images: torch.Tensor) -> torch.Tensor:
+        """Uint8 N×H×W×C, bicubically, as the papers' 256 px become 286 before they are cropped."""
+        height, width = (side + 2 * margin for side, margin in zip(self._size, self._margins, strict=True))
+        large = F.interpolate(images.permute(0, 3, 1, 2).float(), (height, width), mode="bicubic", align_corners=False)
+        return large.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Batches:
     """Training batches by image count. ``paired``: x and y belong together; else each side has its own order and augmentation.
 
-    ``a``, ``b``: uint8 N×S×S×3. Batches come on ``device``, channels last.
+    ``a``, ``b``: uint8 N×H×W×C. ``augment``: ``shift``, ``resize-crop`` or ``none``. Batches come on ``device``, channels last.
     """
 
     def __init__(
@@ -166,14 +182,17 @@ class Batches:
         paired: bool,
         dataset: str,
         seed: int,
+        augment: str,
         jitter: float,
         flip: bool,
         device: torch.device,
     ) -> None:
         def stream(sides: tuple[np.ndarray, ...], name: str) -> Stream:
             stores = tuple(store(side, device) for side in sides)
-            count, size = sides[0].shape[:2]
-            return Stream(stores, count, size, device, dataset=dataset, seed=seed, name=name, jitter=jitter, flip=flip)
+            count, height, width = sides[0].shape[:3]
+            return Stream(
+                stores, count, (height, width), device, dataset=dataset, seed=seed, name=name, augment=augment, jitter=jitter, flip=flip
+            )
 
         self._streams = [stream((a, b), "order")] if paired else [stream((a,), "order-A"), stream((b,), "order-B")]
 

@@ -43,7 +43,8 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
     if made:
         pictures |= {(split, "A"): [replace(picture, side="A") for picture in pictures[split, "B"]] for split in SPLITS}
     fit: Fit = source.get("fit", "pad") if settings.fit == "auto" else settings.fit
-    shape = Shape(height=settings.image_size, width=settings.image_size, fit=fit)
+    height, width = settings.height_width
+    shape = Shape(height=height, width=width, fit=fit)
     readings = {side: reading_of(settings, side) for side in SIDES}
     with replacing(out) as temporary:
         arrays = _arrays(pictures, temporary, shape, settings.channels)
@@ -72,6 +73,7 @@ def prepare(settings: Dataset, raw: str | Path, out: str | Path, *, name: str, p
             "hidden_pairs": source["hidden_pairs"],
             "channels": settings.channels,
             "fit": fit,
+            "augment": source.get("augment", "shift") if settings.augment == "auto" else settings.augment,
             "condition": settings.condition,
             "reading": source.get("reading"),
             "aligned": aligned,

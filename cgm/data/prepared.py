@@ -43,9 +43,19 @@ class Prepared:
         return split in self.card["aligned"]
 
     @property
-    def image_size(self) -> int:
-        """Pixels a side."""
-        return int(self.card["image_size"])
+    def height_width(self) -> tuple[int, int]:
+        """Pixels."""
+        return _height_width(self.card)
+
+    @property
+    def channels(self) -> int:
+        """3, or 1 where pictures are grey."""
+        return int(self.card["channels"])
+
+    @property
+    def augment(self) -> str:
+        """How training images move: ``shift``, ``resize-crop`` or ``none``."""
+        return str(self.card["augment"])
 
     @property
     def data_sha256(self) -> str:
@@ -53,8 +63,12 @@ class Prepared:
         return str(self.card["data_sha256"])
 
     def images(self, split: str, side: str) -> np.ndarray:
-        """uint8 N×S×S×3, a read-only memory map. ``KeyError`` for a split or side that doesn't exist."""
+        """uint8 N×H×W×C, a read-only memory map. ``KeyError`` for a split or side that doesn't exist."""
         return self._arrays[split, side]
+
+    def rgb(self, split: str, side: str) -> np.ndarray:
+        """:meth:`images` as uint8 N×H×W×3, which is what judges and metrics look at: grey three times over, without a copy."""
+        return as_rgb(self.images(split, side))
 
     def ids(self, split: str, side: str) -> list[str]:
         return [identity for identity, _ in self._index[split, side]]
@@ -66,6 +80,17 @@ class Prepared:
     @cached_property
     def _arrays(self) -> dict[tuple[str, str], np.ndarray]:
         return {(split, side): _open(self.folder / split / f"{side}.npy", _remedy(self.folder)) for split in SPLITS for side in SIDES}
+
+
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """uint8 …×C with C of 1 or 3 → …×3; grey three times over, without a copy."""
+    return images if images.shape[-1] == 3 else np.broadcast_to(images, (*images.shape[:-1], 3))
+
+
+def _height_width(card: dict[str, Any]) -> tuple[int, int]:
+    size = card["image_size"]
+    height, width = size if isinstance(size, list) else (size, size)
+    return int(height), int(width)
 
 
 def open_prepared(folder: str | Path) -> Prepared:
@@ -80,7 +105,7 @@ def open_prepared(folder: str | Path) -> Prepared:
         index = _read_index(folder / "index.csv")
         prepared = Prepared(folder, card, index)
         expected = {
-            (split, side): (card["counts"][split][side], *[card["image_size"]] * 2, card["channels"]) for split in SPLITS for side in SIDES
+            (split, side): (card["counts"][split][side], *_height_width(card), card["channels"]) for split in SPLITS for side in SIDES
         }
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found; {remedy}") from None

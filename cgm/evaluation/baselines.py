@@ -45,10 +45,10 @@ def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation,
 def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int) -> dict[str, Value]:
     """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
     others for the train targets."""
-    dataset, images = str(prepared.card["dataset"]), prepared.images("train", "B")
+    dataset, images = str(prepared.card["dataset"]), prepared.rgb("train", "B")
     generator = numpy_generator(dataset, "", split, "evaluation/floor")
     order = generator.permutation(len(reference.features))
-    count = min(len(prepared.images("test", "A")), len(order) // 2)
+    count = min(len(prepared.rgb("test", "A")), len(order) // 2)
     held, rest = order[:count], order[count:]
     scores = distribution_scores(
         images[held],
@@ -70,14 +70,14 @@ def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
     ``target``, the test targets themselves, is what a perfect generator would score; where test targets differ from train targets
     (a split by groups), that is worse than the real-vs-real floor.
     """
-    conditions = np.asarray(prepared.images("test", "A"))
+    conditions = np.asarray(prepared.rgb("test", "A"))
     yield "copy_input", conditions
-    yield "mean_image", np.broadcast_to(mean_image(prepared.images("train", "B")), conditions.shape)
+    yield "mean_image", np.broadcast_to(mean_image(prepared.rgb("train", "B")), conditions.shape)
     if prepared.paired:
-        nearest = nearest_neighbours(conditions, prepared.images("train", "A"))
-        yield "nearest_neighbour", prepared.images("train", "B")[nearest]
+        nearest = nearest_neighbours(conditions, prepared.rgb("train", "A"))
+        yield "nearest_neighbour", prepared.rgb("train", "B")[nearest]
     if prepared.aligned:
-        yield "target", np.asarray(prepared.images("test", "B"))
+        yield "target", np.asarray(prepared.rgb("test", "B"))
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:

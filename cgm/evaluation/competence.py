@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgm.data.prepared import as_rgb
 from cgm.evaluation.baselines import mean_image
 from cgm.evaluation.judges import BATCH, Judge
 from cgm.evaluation.metrics.kid import kid
@@ -21,17 +22,17 @@ Measured = dict[str, float]
 
 
 def measure(outputs: np.ndarray, prepared: Prepared, reference: Reference, judge: Judge) -> Measured:
-    """Of uint8 N×H×W×3, outputs for the first N validation conditions.
+    """Of uint8 N×H×W×C, outputs for the first N validation conditions.
 
     ``kid``: against all train targets. ``pd``: the mean perceptual distance to the own target, where validation's targets are aligned.
     ``n``: N. Empty for fewer than two images.
     """
-    count = len(outputs)
+    outputs, count = as_rgb(outputs), len(outputs)
     if count < 2:
         return {}
     found = {"n": count, "kid": kid(judge.features(outputs), reference.features, float(reference.kernel_mean))}
     if prepared.aligned_in("val"):
-        targets = prepared.images("val", "B")[:count]
+        targets = prepared.rgb("val", "B")[:count]
         blocks = [slice(start, start + BATCH) for start in range(0, count, BATCH)]
         distances = [pd(judge.embeddings(outputs[block]), judge.embeddings(targets[block])) for block in blocks]
         found["pd"] = float(np.concatenate(distances).mean())
@@ -40,6 +41,6 @@ def measure(outputs: np.ndarray, prepared: Prepared, reference: Reference, judge
 
 def untrained(prepared: Prepared, reference: Reference, judge: Judge) -> dict[str, Measured]:
     """:func:`measure` of what needs no training: the mean image of the train targets, and the conditions as they are."""
-    conditions = np.asarray(prepared.images("val", "A")[:IMAGES])
-    mean = np.broadcast_to(mean_image(prepared.images("train", "B")), conditions.shape)
+    conditions = np.asarray(prepared.rgb("val", "A")[:IMAGES])
+    mean = np.broadcast_to(mean_image(prepared.rgb("train", "B")), conditions.shape)
     return {"mean_image": measure(mean, prepared, reference, judge), "copy_input": measure(conditions, prepared, reference, judge)}

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cgm.core.errors import UserError
 from cgm.core.seeds import numpy_generator
+from cgm.data.prepared import as_rgb
 from cgm.evaluation.judges import Judge, load_judge
 from cgm.evaluation.look import look
 from cgm.evaluation.metrics import METRICS, checks
@@ -43,7 +44,7 @@ def evaluate_outputs(
     *,
     check_channel_order: bool = True,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Every metric of ``outputs``, uint8 K×N×H×W×3 over the test split (a memory map will do); sample 0 is what all but
+    """Every metric of ``outputs``, uint8 K×N×H×W×C over the test split (a memory map will do); sample 0 is what all but
     ``intra_diversity`` see.
 
     Returns a dictionary and a table with one row a test image, in order. The dictionary: ``metrics``, ``judges``, ``n_real``, ``n_fake``
@@ -55,6 +56,7 @@ def evaluate_outputs(
     Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR.
     """
     _check(outputs, prepared, reference, config)
+    outputs = as_rgb(outputs)
     judge = judge or load_judge(config.judge)
     view = _view(outputs, prepared, reference, config, judge)
     if check_channel_order and view.targets is not None:
@@ -121,10 +123,11 @@ def distribution_metrics(*, paired: bool) -> list[Metric]:
 def _view(outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge) -> View:
     dataset = str(prepared.card["dataset"])
     return View(
+        channels=prepared.channels,
         samples=outputs,
-        targets=prepared.images("test", "B") if prepared.aligned else None,
+        targets=prepared.rgb("test", "B") if prepared.aligned else None,
         reals=reference,
-        real_images=lambda: prepared.images("train", "B"),
+        real_images=lambda: prepared.rgb("train", "B"),
         train_spectrum=reference.spectrum,
         conditions=reference.test_conditions if prepared.paired else None,
         real_conditions=reference.conditions if prepared.paired else None,
@@ -144,12 +147,15 @@ def _check_channel_order(found: checks.ChannelOrder | None) -> None:
 
 
 def _check(outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation) -> None:
-    size, count = prepared.image_size, len(prepared.images("test", "A"))
-    if outputs.dtype != np.uint8 or outputs.ndim != 5 or len(outputs) == 0 or outputs.shape[1:] != (count, size, size, 3):
+    (height, width), count = prepared.height_width, len(prepared.ids("test", "A"))
+    fits = outputs.ndim == 5 and outputs.shape[1:4] == (count, height, width) and outputs.shape[4] in (prepared.channels, 3)
+    if outputs.dtype != np.uint8 or len(outputs) == 0 or not fits:
         mistake = checks.image_mistake(outputs[0]) if outputs.ndim == 5 and len(outputs) else ""
         raise UserError(
-            f"outputs: found {outputs.dtype} {'×'.join(map(str, outputs.shape))}, expected uint8 K×{count}×{size}×{size}×3 "
-            "(samples × test images × height × width × RGB)" + (f": each sample: {mistake}" if mistake else "") + "; then run the stage "
+            f"outputs: found {outputs.dtype} {'×'.join(map(str, outputs.shape))}, expected uint8 K×{count}×{height}×{width}"
+            f"×{prepared.channels} (samples × test images × height × width × channels)"
+            + (f": each sample: {mistake}" if mistake else "")
+            + "; then run the stage "
             "'translate' again"
         )
     facts: Mapping[str, tuple[str, str]] = {

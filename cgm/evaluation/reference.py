@@ -94,7 +94,7 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
     Raises :class:`UserError` where there is but one train target.
     """
     judge = judge or load_judge(config.judge)
-    dataset, targets = str(prepared.card["dataset"]), prepared.images("train", "B")
+    dataset, targets = str(prepared.card["dataset"]), prepared.rgb("train", "B")
     if len(targets) < 2:
         raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
     features = judge.features(targets)
@@ -105,8 +105,8 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
         judge=judge.name,
         judge_sha256=judge.sha256,
         data_sha256=prepared.data_sha256,
-        conditions=judge.features(prepared.images("train", "A")) if prepared.paired else none,
-        test_conditions=judge.features(prepared.images("test", "A")) if prepared.paired else none,
+        conditions=judge.features(prepared.rgb("train", "A")) if prepared.paired else none,
+        test_conditions=judge.features(prepared.rgb("test", "A")) if prepared.paired else none,
         spectrum=radial_spectrum(targets)[1].mean(axis=0),
     )
 

@@ -57,6 +57,8 @@ class Seen:
 class View(Shared):
     """The outputs of one run, or real images in their place, and what they are compared with."""
 
+    channels: int = 3
+    """1 where the pictures are grey, which judges and metrics see three times over."""
     samples: np.ndarray
     """uint8 K×N×H×W×3, perhaps a memory map; all metrics but those of several samples see :attr:`outputs` alone."""
     targets: np.ndarray | None = None

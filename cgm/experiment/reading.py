@@ -103,7 +103,7 @@ def _entries(raw: Any, key: str, name: str, registry: Registry[Any], kind: str, 
         try:
             found[entry] = model.model_validate({**settings, kind: chosen})
         except ValidationError as error:
-            raise UserError(f"{name}: {key}.{entry}.{_explain(error, model)}") from None
+            raise UserError(f"{name}: {_explain(error, model, f'{key}.{entry}')}") from None
     return found
 
 
@@ -123,9 +123,9 @@ def _check(params: Params, name: str) -> None:
     _check_names(params, name)
     for dataset, settings in params.all_datasets.items():
         layers = params.networks.patchgan.layers
-        if patchgan_side(settings.image_size, layers) < 1:
+        if patchgan_side(min(settings.height_width), layers) < 1:
             raise UserError(
-                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {settings.image_size} px image ({dataset}); lower it"
+                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset}); lower it"
             )
         if settings.kimg * 1000 / params.training.batch_size < 1:
             raise UserError(
@@ -154,10 +154,10 @@ def patchgan_side(image_size: int, layers: int) -> int:
     return image_size if layers == 0 else image_size // 2**layers - 2
 
 
-def _explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first problem of a pydantic error, as ``key: found …, expected …``."""
+def _explain(error: ValidationError, root: type[BaseModel], under: str = "") -> str:
+    """The first problem of a pydantic error, as ``key: found …, expected …``; the keys of ``root`` stand ``under`` another."""
     first = error.errors(include_url=False)[0]
-    location = ".".join(str(part) for part in first["loc"])
+    location = ".".join([*([under] if under else []), *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
         *parents, unknown = first["loc"]
         return f"{location}: unknown key{nearest(str(unknown), _fields(root, parents))}"

@@ -52,7 +52,7 @@ class CGAN(Method):
         return 0.0
 
     def build(self, networks: Builder) -> None:
-        D = networks.patchgan(6 if self.sees_condition else 3)
+        D = networks.patchgan(2 if self.sees_condition else 1)
         self.adversarial = ADVERSARIAL[self.settings.adversarial]()
         self.player("G", G=networks.generator(self.settings.generator))
         self.player("D", D=D)

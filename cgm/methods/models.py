@@ -11,16 +11,17 @@ from cgm.methods.method import Method, MethodSettings
 from cgm.networks.builder import Builder
 from cgm.networks.init import parameter_count
 from cgm.networks.settings import Networks
+from cgm.networks.size import Size
 
 
-def build(settings: MethodSettings, networks: Networks, image_size: int, paired: bool) -> Method:
+def build(settings: MethodSettings, networks: Networks, image_size: Size, paired: bool, channels: int = 3) -> Method:
     """The method with its networks, weights not yet initialised. ``paired``: whether the dataset is."""
-    return METHODS[settings.implementation](settings, Builder(networks, image_size), paired)
+    return METHODS[settings.implementation](settings, Builder(networks, image_size, channels), paired)
 
 
 @torch.no_grad()
 def translate(method: Method, x: np.ndarray, noise: torch.Generator, batch_size: int, device: torch.device) -> np.ndarray:
-    """One output for each condition: uint8 N×S×S×3 → uint8 N×S×S×3, networks in evaluation mode meanwhile."""
+    """One output for each condition: uint8 N×H×W×C → uint8 N×H×W×C, networks in evaluation mode meanwhile."""
     generator = method.generator
     was_training = generator.training
     generator.eval()

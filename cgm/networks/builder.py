@@ -9,6 +9,7 @@ from torch import nn
 from cgm.networks import GENERATORS, dcgan
 from cgm.networks.patchgan import PatchGAN
 from cgm.networks.settings import Networks
+from cgm.networks.size import Size
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,23 @@ class Builder:
     """What a method builds its networks with. Weights are not initialised yet."""
 
     settings: Networks
-    image_size: int
+    image_size: Size
+    channels: int = 3
+    """Of the images: 3, or 1 where they are grey."""
 
     def generator(self, name: str) -> nn.Module:
         """One of the translating generators, x → ŷ, by its name in :data:`cgm.networks.GENERATORS`."""
         sizes = getattr(self.settings, name).model_dump()
-        return GENERATORS[name](self.image_size, **sizes)
+        return GENERATORS[name](self.image_size, channels=self.channels, **sizes)
 
-    def patchgan(self, channels: int = 3) -> PatchGAN:
-        """A discriminator that sees ``channels`` channels: 3 of an image, 6 of a condition and an image."""
-        return PatchGAN(channels, **self.settings.patchgan.model_dump())
+    def patchgan(self, images: int = 1) -> PatchGAN:
+        """A discriminator that sees ``images`` images on top of each other: one, or a condition and an image."""
+        return PatchGAN(images * self.channels, **self.settings.patchgan.model_dump())
 
     def dcgan(self) -> tuple[dcgan.Generator, dcgan.Discriminator]:
         """The unconditional pair; the generator's ``latent`` says how many numbers z has."""
         sizes = self.settings.dcgan
-        return dcgan.Generator(self.image_size, sizes.width, sizes.latent), dcgan.Discriminator(self.image_size, sizes.width)
+        return (
+            dcgan.Generator(self.image_size, sizes.width, sizes.latent, self.channels),
+            dcgan.Discriminator(self.image_size, sizes.width, self.channels),
+        )

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cgm.networks.layers import FoldedConv, InstanceNorm2d, ReflectionPad, side_by_side
+from cgm.networks.size import Size, halvings, height_width, text
 
 
 class Residual(nn.Module):
@@ -28,25 +29,26 @@ class Residual(nn.Module):
 
 
 class ResNet(nn.Module):
-    """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-3 with instance normalisation and reflection padding.
+    """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-C with instance normalisation and reflection padding.
 
-    N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S divisible by 4. ``blocks=None`` takes the paper's 9 from 256 px on and 6 below.
+    N×C×H×W in [-1, 1] → N×C×H×W in (-1, 1), sides divisible by 4. ``blocks=None`` takes the paper's 9 from 256 px on and 6 below.
     It has no noise: the output is a function of x. Raises ``ValueError`` on another size.
     """
 
-    def __init__(self, image_size: int, width: int = 64, blocks: int | None = None) -> None:
+    def __init__(self, image_size: Size, width: int = 64, blocks: int | None = None, channels: int = 3) -> None:
         super().__init__()
-        if image_size % 4 or image_size < 8:
-            raise ValueError(f"image size: found {image_size}, expected a multiple of 4 of 8 or more")
-        count = (9 if image_size >= 256 else 6) if blocks is None else blocks
-        layers: list[nn.Module] = [ReflectionPad(3), *self._conv(nn.Conv2d(3, width, 7, bias=False), width)]
+        least = min(height_width(image_size))
+        if halvings(image_size) < 2 or least < 8:
+            raise ValueError(f"image size: found {text(image_size)}, expected multiples of 4 of 8 or more")
+        count = (9 if least >= 256 else 6) if blocks is None else blocks
+        layers: list[nn.Module] = [ReflectionPad(3), *self._conv(nn.Conv2d(channels, width, 7, bias=False), width)]
         for factor in (1, 2):
             layers += self._conv(nn.Conv2d(width * factor, width * factor * 2, 3, 2, 1, bias=False), width * factor * 2)
         layers += [Residual(width * 4) for _ in range(count)]
         for factor in (2, 1):
             up = nn.ConvTranspose2d(width * factor * 2, width * factor, 3, 2, 1, output_padding=1, bias=False)
             layers += self._conv(up, width * factor)
-        layers += [ReflectionPad(3), FoldedConv(width, 3, 7), nn.Tanh()]
+        layers += [ReflectionPad(3), FoldedConv(width, channels, 7), nn.Tanh()]
         self.body = nn.Sequential(*layers)
 
     @staticmethod

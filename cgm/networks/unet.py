@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from cgm.networks.layers import BatchNorm2d, DoublingConv, FoldedDoublingConv, HalvingConv, InstanceNorm2d, side_by_side
+from cgm.networks.size import Size, halvings, text
+
+FEWEST_LEVELS = 3
 
 
 def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
@@ -17,24 +20,32 @@ def _norm(kind: Literal["batch", "instance"], channels: int) -> nn.Module:
 class UNet(nn.Module):
     """Encoder and decoder with a skip connection at each resolution.
 
-    N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S a power of two ≥ 8. One strided 4×4 convolution a level down to 1×1, so log₂ S levels;
+    N×C×H×W in [-1, 1] → N×C×H×W in (-1, 1). One strided 4×4 convolution a level, as often as both sides halve: down to 1×1 for the paper's
+    squares of a power of two;
     channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
     erase it). Dropout, the only noise, acts on the first three levels of the decoder from 128 px on, as in the authors' two networks (128
     and 256 px), and on the first one below.
     Raises ``ValueError`` on another size.
     """
 
-    def __init__(self, image_size: int, width: int = 64, dropout: float = 0.5, norm: Literal["batch", "instance"] = "batch") -> None:
+    def __init__(
+        self,
+        image_size: Size,
+        width: int = 64,
+        dropout: float = 0.5,
+        norm: Literal["batch", "instance"] = "batch",
+        channels: int = 3,
+    ) -> None:
         super().__init__()
-        levels = image_size.bit_length() - 1
-        if image_size != 1 << levels or levels < 3:
-            raise ValueError(f"image size: found {image_size}, expected a power of two of 8 or more")
-        channels = [width * min(2**level, 8) for level in range(levels)]
+        levels = halvings(image_size)
+        if levels < FEWEST_LEVELS:
+            raise ValueError(f"image size: found {text(image_size)}, expected multiples of {2**FEWEST_LEVELS}")
+        widths = [width * min(2**level, 8) for level in range(levels)]
         self.dropout = dropout
         self.dropout_levels = 3 if levels >= 7 else 1
         self.down = nn.ModuleList()
-        for level, out in enumerate(channels):
-            inputs = 3 if level == 0 else channels[level - 1]
+        for level, out in enumerate(widths):
+            inputs = channels if level == 0 else widths[level - 1]
             normalised = 0 < level < levels - 1
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
             layers.append(HalvingConv(inputs, out, bias=not normalised))
@@ -43,8 +54,8 @@ class UNet(nn.Module):
             self.down.append(nn.Sequential(*layers))
         self.up = nn.ModuleList()
         for level in reversed(range(levels)):
-            inputs = channels[level] if level == levels - 1 else 2 * channels[level]
-            out = 3 if level == 0 else channels[level - 1]
+            inputs = widths[level] if level == levels - 1 else 2 * widths[level]
+            out = channels if level == 0 else widths[level - 1]
             layers = [nn.ReLU(), FoldedDoublingConv(inputs, out) if level == 0 else DoublingConv(inputs, out, bias=False)]
             layers.append(nn.Tanh() if level == 0 else _norm(norm, out))
             self.up.append(nn.Sequential(*layers))

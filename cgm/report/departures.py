@@ -44,10 +44,14 @@ def compared(record: Mapping[str, Any]) -> list[Compared]:
     networks = [method.get("generator"), *(["patchgan"] if record["parameters"]["discriminator"] else [])]
     for network in networks:
         settings.update({f"{network}.{key}": value for key, value in config["networks"].get(network, {}).items()})
-    if settings.get("resnet.blocks") == (9 if config["dataset"]["image_size"] >= 256 else 6):
+    if settings.get("resnet.blocks") == (9 if _least_side(config["dataset"]["image_size"]) >= 256 else 6):
         settings["resnet.blocks"] = None  # spelled out, the paper's rule is the paper's rule
     paper = METHODS[method["implementation"]].about.paper
     return [Compared(name, settings[name], theirs) for name, theirs in paper.items() if name in settings]
+
+
+def _least_side(image_size: int | list[int]) -> int:
+    return min(image_size) if isinstance(image_size, list) else image_size
 
 
 def departures(record: Mapping[str, Any]) -> list[Compared]:

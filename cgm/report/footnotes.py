@@ -38,7 +38,7 @@ def compute_sentence(dataset: DatasetResult, experiment: str) -> str:
 def compute_parts(dataset: DatasetResult) -> list[str]:
     """Budget and size; device, precision and threads as the runs recorded them."""
     settings = dataset.settings
-    parts = [f"{settings.kimg:g} kimg a method at {settings.image_size} px"]
+    parts = [f"{settings.kimg:g} kimg a method at {labels.pixels(settings.image_size)}"]
     records = dataset.records
     if records:
         parts.append(" and ".join(distinct(records, "device")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cgm.core.registry import About
 from cgm.evaluation.metrics import METRICS
@@ -106,3 +106,8 @@ def plural(count: int, one: str, many: str = "") -> str:
 def listing(names: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def pixels(image_size: int | Sequence[int]) -> str:
+    """``64 px``, or ``64×128 px``: height and width."""
+    return f"{image_size if isinstance(image_size, int) else '×'.join(map(str, image_size))} px"

@@ -140,7 +140,7 @@ def _about(dataset: DatasetResult) -> str:
     kind = "Paired" if card["paired"] else "Unpaired, scored on hidden pairs" if card["hidden_pairs"] else "Unpaired"
     train = f"{counts['train']['A']}" if card["paired"] else f"{counts['train']['A']} + {counts['train']['B']}"
     return (
-        f"{kind}: source {card['source']} ({card['variant']}), {card['image_size']} px; {train} training, {counts['val']['A']} validation "
+        f"{kind}: source {card['source']} ({card['variant']}), {labels.pixels(card['image_size'])}; {train} training, {counts['val']['A']} validation "
         f"and {counts['test']['A']} test images; {'; '.join(footnotes.compute_parts(dataset))}."
     )
 
@@ -202,7 +202,7 @@ def _card(dataset: DatasetResult) -> dict[str, Any]:
     card = dataset.prepared.card
     archive = card.get("archive") or {}
     rows = [
-        ("Source", f"{card['source']}, variant {card['variant']}, {card['image_size']} px"),
+        ("Source", f"{card['source']}, variant {card['variant']}, {labels.pixels(card['image_size'])}"),
         ("Images (A / B)", "; ".join(f"{split} {card['counts'][split]['A']} / {card['counts'][split]['B']}" for split in SPLITS)),
         ("Licence", card["licence"]),
         ("Attribution", card["attribution"]),

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cgm.core.errors import UserError
-from cgm.data.prepared import Prepared, open_prepared
+from cgm.data.prepared import Prepared, as_rgb, open_prepared
 from cgm.data.sources.source import Dataset
 from cgm.evaluation.metrics import METRICS
 from cgm.experiment import paths
@@ -84,12 +84,12 @@ class RunResult:
             raise UserError(f"{path}: found {error}, expected a number in every cell; run the stage 'train' of {self.run} again") from None
 
     def outputs(self) -> np.ndarray | None:
-        """uint8 K×N×H×W×3, memory-mapped; None where the run isn't ok."""
+        """uint8 K×N×H×W×3, memory-mapped, grey ones three times over; None where the run isn't ok."""
         if not self.ok:
             return None
         path = self.folder / "outputs.npy"
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return as_rgb(np.load(path, mmap_mode="r", allow_pickle=False))
         except (FileNotFoundError, ValueError, EOFError) as error:
             raise UserError(f"{path}: not a whole .npy file ({error}); run the stage 'translate' of {self.run} again") from None
 

@@ -22,7 +22,7 @@ from cgm.core.errors import UserError
 from cgm.core.progress import Progress, evenly_spaced_steps
 from cgm.data import images
 from cgm.data.batches import Batch, Batches
-from cgm.data.prepared import Prepared
+from cgm.data.prepared import Prepared, as_rgb
 from cgm.experiment.params import Params, Run
 from cgm.methods import models
 from cgm.networks.fixed import FIXED
@@ -76,7 +76,7 @@ class Trainer:
 
         # networks and their optimisers
         settings = params.method(run.dataset, run.method)
-        self.method = models.build(settings, params.networks, dataset.image_size, params.is_paired(run.dataset))
+        self.method = models.build(settings, params.networks, dataset.height_width, params.is_paired(run.dataset), dataset.channels)
         for player in self.method.players.values():
             for name, network in player.items():
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
@@ -100,14 +100,14 @@ class Trainer:
         a, b = prepared.images("train", "A"), prepared.images("train", "B")
         self.batches = Batches(
             a, b, paired=self.method.supervision != "unpaired", dataset=run.dataset, seed=run.seed,
-            jitter=training.jitter, flip=training.flip, device=device,
+            augment=prepared.augment, jitter=training.jitter, flip=training.flip, device=device,
         )  # fmt: skip
         shown = seeds.numpy_generator(run.dataset, "", run.seed, "targets").permutation(len(b))[:STYLE_TARGETS]
         targets = images.to_float(b[np.sort(shown)], device)
         self.method.prepare(targets, device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
 
         # what is watched
-        self.validator = Validator(prepared.images("val", "B")[:VALIDATION_IMAGES], FIXED[training.judge], device)
+        self.validator = Validator(prepared.rgb("val", "B")[:VALIDATION_IMAGES], FIXED[training.judge], device)
         self.history = History(device)
         self.divergence = Divergence(self.method.players, device)
         self.step = 0
@@ -209,7 +209,7 @@ class Trainer:
             return {}
         x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
         noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)
-        return self.validator(models.translate(self.method, x, noise, self.params.training.batch_size, self.device))
+        return self.validator(as_rgb(models.translate(self.method, x, noise, self.params.training.batch_size, self.device)))
 
     def _save_is_due(self, saved: float) -> bool:
         if self.world.size > 1 and self.step % STEPS_BETWEEN_LOOKS:

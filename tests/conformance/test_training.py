@@ -305,7 +305,7 @@ def stream(paired: bool, seed: int = 0, a: int = 10, b: int = 10) -> Batches:
     left, right = (np.empty((n, 8, 8, 3), np.uint8) for n in (a, b))
     left[:] = np.arange(a, dtype=np.uint8)[:, None, None, None]
     right[:] = (100 + np.arange(b, dtype=np.uint8))[:, None, None, None]
-    return Batches(left, right, paired=paired, dataset="d", seed=seed, jitter=0.0, flip=True, device=CPU)
+    return Batches(left, right, paired=paired, dataset="d", augment="shift", seed=seed, jitter=0.0, flip=True, device=CPU)
 
 
 def order(batches: Batches, start: int, count: int) -> tuple[list[int], list[int]]:
@@ -340,7 +340,7 @@ def test_the_order_depends_on_the_seed_and_the_position_alone() -> None:
 def test_augmentation_moves_both_sides_alike_onto_white() -> None:
     image = np.full((1, 16, 16, 3), 255, np.uint8)
     image[0, 6:9, 5:7] = 0
-    batches = Batches(image, image.copy(), paired=True, dataset="d", seed=0, jitter=0.5, flip=True, device=CPU)
+    batches = Batches(image, image.copy(), paired=True, dataset="d", augment="shift", seed=0, jitter=0.5, flip=True, device=CPU)
     batch = batches.take(0, 32, torch.Generator())
     assert torch.equal(batch.x, batch.y)
     assert (batch.x == -1).sum(dim=(1, 2, 3)).tolist() == [18] * 32
@@ -350,7 +350,7 @@ def test_augmentation_moves_both_sides_alike_onto_white() -> None:
 def test_every_pixel_is_moved_and_flipped_as_planned() -> None:
     """Against one image at a time, by hand."""
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
-    made = Batches(images, images, paired=True, dataset="d", seed=3, jitter=0.5, flip=True, device=CPU)
+    made = Batches(images, images, paired=True, dataset="d", augment="shift", seed=3, jitter=0.5, flip=True, device=CPU)
     stream = made._streams[0]
     batch = made.take(2, 20, torch.Generator())
     for place, found in enumerate(images_of(batch.x)):
@@ -389,7 +389,7 @@ import resource, sys
 import numpy as np, torch
 from cgm.data.batches import Batches
 sides = [np.load(f"{sys.argv[1]}/{side}.npy", mmap_mode="r") for side in "AB"]
-made = Batches(*sides, paired=True, dataset="d", seed=0, jitter=0.1, flip=True, device=torch.device("cpu"))
+made = Batches(*sides, paired=True, dataset="d", augment="shift", seed=0, jitter=0.1, flip=True, device=torch.device("cpu"))
 noise = torch.Generator()
 for step in range(400):
     made.take(step * 16, 16, noise)

@@ -58,7 +58,16 @@ def make(folder: Path, count: int) -> None:
         ]
         csv.writer(file, lineterminator="\n").writerows([("split", "side", "index", "id", "label"), *rows])
     counts = {split: {"A": rows, "B": rows} for split, rows in (("train", count), ("val", 1), ("test", count))}
-    card = {"dataset": "blocks", "image_size": SIZE, "paired": True, "hidden_pairs": False, "counts": counts, "data_sha256": "0" * 64}
+    card = {
+        "dataset": "blocks",
+        "image_size": SIZE,
+        "paired": True,
+        "hidden_pairs": False,
+        "channels": 3,
+        "aligned": ["train", "val", "test"],
+        "counts": counts,
+        "data_sha256": "0" * 64,
+    }
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
 
 

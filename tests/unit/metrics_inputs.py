@@ -59,6 +59,7 @@ def prepare(folder: Path, *, paired: bool = True, hidden: bool = False, test_siz
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("split", "side", "index", "id", "label"), *rows])
     card = {"dataset": "shapes", "source": "folder", "variant": "base", "image_size": size, "paired": paired, "hidden_pairs": hidden,
+            "channels": 3, "aligned": [split for split in ("train", "val", "test") if paired or (hidden and split != "train")],
             "counts": counts, "data_sha256": "0" * 64}  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     return folder

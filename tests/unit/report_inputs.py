@@ -63,7 +63,8 @@ def write_prepared(folder: Path, name: str, paired: bool) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
     card = {
         "dataset": name, "source": "openmoji" if paired else "fluent-unpaired", "variant": "base", "image_size": SIZE, "paired": paired,
-        "hidden_pairs": not paired, "counts": {split: {"A": count, "B": count} for split, count in COUNTS.items()},
+        "hidden_pairs": not paired, "channels": 3, "aligned": ["train", "val", "test"] if paired else ["val", "test"],
+        "counts": {split: {"A": count, "B": count} for split, count in COUNTS.items()},
         "licence": "CC BY-SA 4.0",
         "attribution": "<script>alert(1)</script> & friends", "archive": {"name": "a.tar.xz", "sha256": "a" * 64},
         "data_sha256": digest.hexdigest(), "leakage": {"passed": True, "train/test": {"shared_ids": 0}}, "rasteriser": "resvg-py 0.5.0",

@@ -304,9 +304,9 @@ def test_another_way_of_reading_must_be_fetched_first(root, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "expected either path, or both a and b"),
-        ({"path": "x", "a": "y", "b": "z"}, "expected either path, or both a and b"),
-        ({"a": "y"}, "expected either path, or both a and b"),
+        ({}, "expected path, or a and b"),
+        ({"path": "x", "a": "y", "b": "z"}, "expected path, or a and b"),
+        ({"a": "y"}, "expected path, or a and b"),
         ({"path": "x", "group": "("}, "expected a regular expression"),
         ({"path": "x", "ground": "white"}, "expected a colour such as '#ffffff'"),
         ({"path": "x", "value_range": [5, 5]}, "expected [low, high] with low < high"),

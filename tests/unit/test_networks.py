@@ -207,7 +207,25 @@ def test_initialisation_follows_the_generator() -> None:
     assert weights.std().item() == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.parametrize(("make", "size"), [(UNet, 48), (UNet, 4), (ResNet, 30), (dcgan.Generator, 48), (dcgan.Discriminator, 4)])
+@pytest.mark.parametrize(("make", "size"), [(UNet, 20), (UNet, 4), (ResNet, 30), (dcgan.Generator, 12), (dcgan.Discriminator, 4)])
 def test_wrong_sizes_raise(make, size: int) -> None:
-    with pytest.raises(ValueError, match=f"found {size}, expected"):
+    with pytest.raises(ValueError, match=f"found {size}×{size}, expected multiples"):
         make(size)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (96, 32), (64, 96)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rectangles_and_grey(size, channels: int) -> None:
+    x = torch.rand(2, channels, *size) * 2 - 1
+    for generator in (UNet(size, 4, norm="instance", channels=channels), ResNet(size, 4, 1, channels=channels)):
+        assert generator(x).shape == x.shape
+    y = dcgan.Generator(size, 4, 10, channels)(torch.randn(2, 10))
+    assert y.shape == x.shape
+    assert dcgan.Discriminator(size, 4, channels)(y).shape == (2, 1, 1, 1)
+
+
+def test_512_px() -> None:
+    network = UNet(512, 1)
+    assert len(network.down) == 9
+    with torch.no_grad():
+        assert network.eval()(torch.zeros(1, 3, 512, 512)).shape == (1, 3, 512, 512)

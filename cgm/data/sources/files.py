@@ -30,21 +30,22 @@ def _colour(text: str) -> str:
     return text.lower()
 
 
-def _ordered(found: tuple[float, float]) -> tuple[float, float]:
-    if not found[0] < found[1]:
-        raise ValueError(f"found {list(found)}, expected [low, high] with low < high")
-    return found
+def _range(found: Any) -> tuple[float, float]:
+    numbers = isinstance(found, list | tuple) and len(found) == 2 and all(type(each) in (int, float) for each in found)
+    if not numbers or not found[0] < found[1]:
+        raise ValueError(f"found {found!r}, expected [low, high] with low < high, or one for each side: {{A: [low, high], B: [low, high]}}")
+    return float(found[0]), float(found[1])
 
 
 def _ranges(found: Any) -> Any:
-    """YAML's lists as tuples."""
     if isinstance(found, dict):
-        return {side: _ranges(each) for side, each in found.items()}
-    return tuple(found) if isinstance(found, list) else found
+        if unknown := [side for side in found if side not in ("A", "B")]:
+            raise ValueError(f"found side {unknown[0]!r}, expected A or B")
+        return {side: _range(each) for side, each in found.items()}
+    return None if found is None else _range(found)
 
 
-Side = Literal["A", "B"]
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Range = tuple[float, float]
 
 
 class FileSettings(Dataset):
@@ -64,7 +65,7 @@ class FileSettings(Dataset):
     """Whether pictures that look alike count as one group."""
     unusable: Literal["auto", "stop", "skip"] = "auto"
     """What happens to pictures that can't be used; ``auto``: stop where more than 1 % of the pairs would be lost, else skip them."""
-    value_range: Annotated[Range | dict[Side, Range] | None, BeforeValidator(_ranges)] = None
+    value_range: Annotated[Range | dict[str, Range] | None, BeforeValidator(_ranges)] = None
     """The values that become black and white, of both sides or of each, where a channel has more than 8 bits; without it the whole range
     of the file's type."""
     labels: bool = False
@@ -72,10 +73,8 @@ class FileSettings(Dataset):
     ground: Annotated[str, AfterValidator(_colour)] = "#ffffff"
     """What transparent pictures lie on, and what ``fit: pad`` adds."""
 
-    def range_of(self, side: str) -> tuple[float, float] | None:
-        if isinstance(self.value_range, dict):
-            return next((found for name, found in self.value_range.items() if name == side), None)
-        return self.value_range
+    def range_of(self, side: str) -> Range | None:
+        return self.value_range.get(side) if isinstance(self.value_range, dict) else self.value_range
 
     def read_by(self) -> dict[str, Any]:
         """What decides how the files become a listing: another value of these fetches again."""

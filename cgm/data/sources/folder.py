@@ -36,7 +36,7 @@ class Folder(Files):
         @model_validator(mode="after")
         def _one_place(self) -> Self:
             if (self.path is None) == (self.a is None) or (self.a is None) != (self.b is None):
-                raise ValueError("path: expected either path, or both a and b: the folders where the pictures lie")
+                raise ValueError("found neither or too much, expected path, or a and b: where the pictures lie")
             return self
 
         def roots(self, root: Path) -> list[Path]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
 
 from cgm.core.files import replacing, write_json
 from cgm.core.registry import About
@@ -15,11 +17,32 @@ EMBEDDED = Path("data/embedded")
 """The archives that come with the project, below its root."""
 
 
+SQUARES = (32, 64, 128, 256, 512)
+SIDES_OF, LARGEST = 32, 1024
+"""What every network here takes: sides of a multiple of the one, up to the other."""
+
+
+def _size(found: Any) -> Any:
+    """A square's side, or YAML's list of height and width as a tuple."""
+    if isinstance(found, list | tuple):
+        fits = len(found) == 2 and all(type(side) is int and side % SIDES_OF == 0 and SIDES_OF <= side <= LARGEST for side in found)
+        if not fits:
+            raise ValueError(f"found {list(found)}, expected [height, width], multiples of {SIDES_OF} from {SIDES_OF} to {LARGEST}")
+        return tuple(found)
+    if found not in SQUARES or type(found) is not int:
+        raise ValueError(f"found {found!r}, expected {', '.join(map(str, SQUARES))}, or [height, width]")
+    return found
+
+
+Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
+
+
 class Dataset(Model):
     """What every entry of ``datasets`` holds; a source adds its own settings."""
 
     source: str
-    image_size: Literal[32, 64, 128, 256] = 64
+    image_size: Size = 64
+    """Pixels a side, or ``[height, width]``."""
     kimg: Positive
     """Budget of every method on it: thousands of images seen by the generator."""
     channels: Literal[1, 3] = 3
@@ -27,12 +50,19 @@ class Dataset(Model):
     fit: Literal["auto", "pad", "crop", "stretch"] = "auto"
     """How pictures of another shape become ``image_size``: on the ground, by their centre, or distorted. ``auto``: drawings on the ground
     are padded, where it doesn't show, and everything else is cropped, since a network learns bars as content."""
+    augment: Literal["auto", "shift", "resize-crop", "none"] = "auto"
+    """How training images move, by ``training.jitter``: shifted on white, or enlarged and cropped at random, as the papers have it. ``auto``:
+    drawings on the ground are shifted, since nothing shows there, and everything else is enlarged and cropped."""
     condition: Condition | None = None
     """What x is made from y by, instead of the source's own x (:mod:`cgm.data.conditions`)."""
     variant: str = "base"
     """``base``: one picture a concept. Sources that have more say so in their own settings."""
     limit: Count | None = None
     """Keep at most this many images of each split and side (smoke runs); ``None`` keeps all."""
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
 
 class Source(ABC):

@@ -6,7 +6,7 @@ from cgm.core.lazy import np
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.metric import Metric
-from cgm.evaluation.metrics.needs import TARGETS
+from cgm.evaluation.metrics.needs import COLOUR, TARGETS
 from cgm.evaluation.metrics.over_images import median_of
 
 EPSILON = 1.0
@@ -48,7 +48,7 @@ COLOURFULNESS_RATIO = Metric(
     direction="target",
     target=1.0,
     bounds=(0, None),
-    needs=(TARGETS,),
+    needs=(TARGETS, COLOUR),
     main=True,
     per_image=lambda block: colourfulness_ratio(block.outputs, block.targets),
     compute=median_of("colourfulness_ratio"),

@@ -49,6 +49,13 @@ def _bins(view: View) -> str:
     return f"needs {bins} different train targets or more (evaluation.bins), found fewer among {trained}"
 
 
+def _colour(view: View) -> str:
+    grey = view.channels == 1
+    return "the pictures are grey" if grey else ""
+
+
+COLOUR = Need("colour", _colour)
+"""Pictures of three channels."""
 TARGETS = Need("targets", _targets)
 """An aligned target for each output: unpaired data without hidden pairs has none."""
 PAIRS = Need("pairs", _pairs)

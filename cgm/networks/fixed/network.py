@@ -17,7 +17,7 @@ SMALLEST = 32
 class FixedNetwork(nn.Module):
     """A frozen feature extractor.
 
-    ``segments`` are applied one after another; each name is a tap. Images are float RGB N×3×H×W in [-1, 1], at least 32 × 32.
+    ``segments`` are applied one after another; each name is a tap. Images are float N×C×H×W in [-1, 1], RGB or grey, at least 32 × 32.
     """
 
     scale: Tensor
@@ -76,6 +76,8 @@ class FixedNetwork(nn.Module):
     def _run(self, images: Tensor, wanted: set[str], to_the_end: bool) -> tuple[dict[str, Tensor], Tensor]:
         if unknown := wanted - set(self.segments):
             raise ValueError(f"{self.name}: no tap {min(unknown)!r}; expected one of {', '.join(self.segments)}")
+        if images.ndim == 4 and images.shape[1] == 1:
+            images = images.expand(-1, 3, -1, -1)  # grey, as the colour that it is
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < SMALLEST or not images.is_floating_point():
             raise ValueError(
                 f"{self.name}: found {images.dtype} images of shape {tuple(images.shape)}, "

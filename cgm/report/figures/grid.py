@@ -16,7 +16,7 @@ def grid(results: Results, dataset: DatasetResult) -> Picture | None:
     shown = shown_items(prepared.ids("test", "A"))
     aligned = prepared.aligned
     headings = ["Input"] + (["Target (hidden)" if prepared.hidden_pairs else "Target"] if aligned else [])
-    sources = [prepared.images("test", side) for side in ("AB" if aligned else "A")]
+    sources = [prepared.rgb("test", side) for side in ("AB" if aligned else "A")]
     cells: Cells = [[source[place] for source in sources] for place in shown]
     seeds = set()
     for method, runs in dataset.runs.items():

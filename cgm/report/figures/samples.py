@@ -22,7 +22,7 @@ def samples(results: Results, dataset: DatasetResult) -> Picture | None:
         outputs = run.outputs() if run else None
         if outputs is not None and len(outputs) > 1:
             titles.append(labels.method_title(method, dataset.methods[method]))
-            cells.append([titles[-1], prepared.images("test", "A")[place], *outputs[:, place]])
+            cells.append([titles[-1], prepared.rgb("test", "A")[place], *outputs[:, place]])
             count = max(count, len(outputs))
     if not cells:
         return None
