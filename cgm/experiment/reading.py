@@ -125,7 +125,8 @@ def _check(params: Params, name: str) -> None:
         layers = params.networks.patchgan.layers
         if patchgan_side(min(settings.height_width), layers) < 1:
             raise UserError(
-                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset}); lower it"
+                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset});"
+                " lower it"
             )
         if settings.kimg * 1000 / params.training.batch_size < 1:
             raise UserError(

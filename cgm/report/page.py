@@ -140,8 +140,8 @@ def _about(dataset: DatasetResult) -> str:
     kind = "Paired" if card["paired"] else "Unpaired, scored on hidden pairs" if card["hidden_pairs"] else "Unpaired"
     train = f"{counts['train']['A']}" if card["paired"] else f"{counts['train']['A']} + {counts['train']['B']}"
     return (
-        f"{kind}: source {card['source']} ({card['variant']}), {labels.pixels(card['image_size'])}; {train} training, {counts['val']['A']} validation "
-        f"and {counts['test']['A']} test images; {'; '.join(footnotes.compute_parts(dataset))}."
+        f"{kind}: source {card['source']} ({card['variant']}), {labels.pixels(card['image_size'])}; {train} training, "
+        f"{counts['val']['A']} validation and {counts['test']['A']} test images; {'; '.join(footnotes.compute_parts(dataset))}."
     )
 
 

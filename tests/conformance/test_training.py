@@ -361,6 +361,44 @@ def test_every_pixel_is_moved_and_flipped_as_planned() -> None:
         assert np.array_equal(found, moved[8:24, 8:24]), (index, down, right, flip)
 
 
+def enlarged(images: np.ndarray, **changed: object) -> Batches:
+    settings = {"augment": "resize-crop", "jitter": 0.25, "seed": 0} | changed
+    return Batches(images, images.copy(), paired=True, dataset="d", flip=False, device=CPU, **settings)
+
+
+def test_enlarged_and_cropped_images_have_no_border() -> None:
+    """What moves onto white shows where the image ends; what is cut out of a larger one doesn't."""
+    dark = np.zeros((4, 32, 32, 3), np.uint8)
+    assert enlarged(dark).take(0, 16, torch.Generator()).x.max() == -1
+    shifted = enlarged(dark, augment="shift").take(0, 16, torch.Generator()).x
+    assert shifted.max() == 1
+    assert torch.equal(enlarged(dark, augment="none").take(0, 16, torch.Generator()).x, torch.full((16, 3, 32, 32), -1.0))
+
+
+def test_enlarged_and_cropped_sides_stay_aligned_and_repeat() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 64, 3), dtype=np.uint8)
+    batch = enlarged(images).take(3, 20, torch.Generator())
+    assert batch.x.shape == (20, 3, 32, 64)
+    assert torch.equal(batch.x, batch.y)
+    later = enlarged(images)
+    later.take(0, 40, torch.Generator())
+    assert torch.equal(later.take(3, 20, torch.Generator()).x, batch.x)
+    assert not torch.equal(enlarged(images, seed=1).take(3, 20, torch.Generator()).x, batch.x)
+
+
+def test_a_crop_is_a_part_of_the_enlarged_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    made = enlarged(image)
+    large = torch.nn.functional.interpolate(torch.from_numpy(image).permute(0, 3, 1, 2).float(), (40, 40), mode="bicubic")
+    large = large.round().clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
+    seen = set()
+    for place, found in enumerate(images_of(made.take(0, 60, torch.Generator()).x)):
+        _, down, right, _ = made._streams[0]._row(place)
+        assert np.array_equal(found, large[4 - down : 36 - down, 4 - right : 36 - right])
+        seen.add((down, right))
+    assert {down for down, _ in seen} == set(range(-4, 5)) == {right for _, right in seen}
+
+
 def images_of(x: torch.Tensor) -> np.ndarray:
     return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 

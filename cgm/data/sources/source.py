@@ -51,8 +51,8 @@ class Dataset(Model):
     """How pictures of another shape become ``image_size``: on the ground, by their centre, or distorted. ``auto``: drawings on the ground
     are padded, where it doesn't show, and everything else is cropped, since a network learns bars as content."""
     augment: Literal["auto", "shift", "resize-crop", "none"] = "auto"
-    """How training images move, by ``training.jitter``: shifted on white, or enlarged and cropped at random, as the papers have it. ``auto``:
-    drawings on the ground are shifted, since nothing shows there, and everything else is enlarged and cropped."""
+    """How training images move, by ``training.jitter``: shifted on white, or enlarged and cropped at random, as the papers have it.
+    ``auto``: drawings on the ground are shifted, since nothing shows there, and everything else is enlarged and cropped."""
     condition: Condition | None = None
     """What x is made from y by, instead of the source's own x (:mod:`cgm.data.conditions`)."""
     variant: str = "base"
