@@ -75,8 +75,11 @@ def choose_experiment(name: str, *, force: bool = False) -> None:
 
 def check() -> None:
     """Print the runs of ``params.yaml``; raises :class:`UserError` where it or ``dvc.yaml`` cannot be used."""
+    from pipeline import agreement
+
     table = stage_table.load_table()
     runs = list(table.params.runs())
+    agreement.check_elsewhere(table, made_too=True)
     for run in runs:
         print(run)
     print(f"{PARAMS}: experiment {table.params.experiment}, {len(runs)} runs in {len(table.stages)} stages")

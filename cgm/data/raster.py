@@ -14,6 +14,7 @@ import resvg_py
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cgm.core.errors import UserError
+from cgm.data.sources.folder import DEEP_MODES
 
 WHITE = (255, 255, 255, 255)
 CHUNK = 64
@@ -47,6 +48,24 @@ def rasterise(path: str | Path, size: int, expected_sha256: str | None = None) -
 def _render(data: bytes, size: int) -> Image.Image:
     png = resvg_py.svg_to_bytes(svg_string=data.decode(), width=size, height=size, background="#ffffff", skip_system_fonts=True)
     return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """One picture at its own size, as it is displayed: uint8 H×W×3, on white where it is transparent.
+
+    Raises :class:`UserError` for a file that can't be read, or holds more than 8 bits a channel.
+    """
+    path = Path(path)
+    try:
+        with Image.open(io.BytesIO(path.read_bytes())) as file:
+            if file.mode in DEEP_MODES:
+                raise ValueError(f"mode {file.mode}, more than 8 bits a channel: convert it to 8 bits")
+            image = ImageOps.exif_transpose(file).convert("RGBA")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: not a readable image ({error}); replace or remove it") from None
+    ground = Image.new("RGBA", image.size, WHITE)
+    ground.alpha_composite(image)
+    return np.asarray(ground.convert("RGB"))
 
 
 def _resize(data: bytes, size: int) -> Image.Image:

@@ -6,14 +6,14 @@ Pillow is imported when a picture is opened: ``params.yaml`` is read without it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from cgm.core.contents import digest
 from cgm.core.errors import UserError
-from cgm.core.files import read_json, sha256, write_json
+from cgm.core.files import sha256
 from cgm.core.registry import About
 from cgm.data.listing import NAME, SIDES, SPLITS, Picture, hash_order, write_listing
 from cgm.data.sources.source import Dataset, Source
@@ -25,8 +25,6 @@ LEFT_BEHIND = ("desktop.ini", "thumbs.db")
 """What file managers leave in a folder, beside files whose name starts with a dot."""
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes of more than 8 bits a channel, which RGB would clip."""
-KNOWN = Path("build/folders")
-"""Where the pictures' hashes are kept with size and times, so that a picture is read again only when one of these has changed."""
 
 
 class Folder(Source):
@@ -53,7 +51,7 @@ class Folder(Source):
         """The pictures by name and content: neither their times nor what a file manager leaves beside them count. ``files`` is None where
         the folder isn't there, as in a clone whose prepared data came from elsewhere."""
         folder = root / settings.path
-        return {"path": settings.path, "files": _digest(folder, root / KNOWN) if folder.is_dir() else None}
+        return {"path": settings.path, "files": digest(folder, _given(folder), root) if folder.is_dir() else None}
 
     def check(self, settings: Any, root: Path) -> None:
         for side in SIDES:
@@ -63,20 +61,9 @@ class Folder(Source):
 FOLDER = Folder()
 
 
-def _digest(folder: Path, known: Path) -> str:
-    """SHA-256 over names and contents. ``known``: the folder with one list of hashes for every folder of pictures."""
-    place = known / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.json"
-    before: dict[str, list[Any]] = read_json(place) if place.is_file() else {}
-    now: dict[str, list[Any]] = {}
-    for path in sorted(file for split in SPLITS for side in SIDES for file in _listed(folder / split / side) if file.is_file()):
-        name, stat = path.relative_to(folder).as_posix(), path.stat()
-        # The time of the last change of status too: a program may set the other one back, as archivers and `cp -p` do.
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-        *last, digest = before.get(name, [""])
-        now[name] = [*state, digest if last == state else sha256(path)]
-    if now != before:
-        write_json(place, now)
-    return hashlib.sha256(json.dumps([[name, facts[-1]] for name, facts in now.items()]).encode()).hexdigest()
+def _given(folder: Path) -> list[Path]:
+    """The files of all splits and sides."""
+    return [file for split in SPLITS for side in SIDES for file in _listed(folder / split / side) if file.is_file()]
 
 
 def _listed(folder: Path) -> Iterator[Path]:
