@@ -1,5 +1,5 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``check`` validates it, ``weights`` downloads
-the published networks that it needs."""
+the published networks that it needs, ``translate`` uses what was trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.record import Packaged
-from pipeline import stage_table
+from pipeline import stage_table, translate_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands.add_parser("check", help="validate params.yaml and list its runs")
     fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
     fetch.add_argument("names", metavar="NAME", nargs="*")
+    translate_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
@@ -53,11 +54,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"`cgm profile` is `cgm experiment` now, since profiles/ is Snakemake's; run `cgm experiment {arguments.name}`")
         elif arguments.command == "weights":
             fetch_weights(arguments.names)
+        elif arguments.command == "translate":
+            translate_command.main(arguments)
         else:
             check()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what is written is whole, and the same command goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 def choose_experiment(name: str, *, force: bool = False) -> None:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 
 def evenly_spaced_steps(total: int, count: int) -> set[int]:
     """``count`` steps, evenly spread, the last one being ``total``."""
     return {math.ceil(total * (index + 1) / count) for index in range(count)}
+
+
+def counted(items: Iterable[T], total: int, name: str, unit: str = "image") -> Iterator[T]:
+    """``items``, while a bar on a terminal, or five plain lines in a log, say how many of the ``total`` are done. Standard error."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=name, unit=unit)
+        return
+    for done, item in enumerate(items, start=1):
+        if done * 5 // total > (done - 1) * 5 // total:
+            print(f"{name}: {done} of {total} {unit}s", file=sys.stderr, flush=True)
+        yield item
 
 
 class Progress:

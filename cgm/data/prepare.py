@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 import resvg_py
-from tqdm import tqdm
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, replacing, sha256, write_json
+from cgm.core.progress import counted
 from cgm.data.leakage import check_leakage
 from cgm.data.listing import SIDES, SPLITS, Picture, hash_order, read_listing
 from cgm.data.raster import rasterise_all
@@ -97,24 +97,13 @@ def _rasterise(pictures: Pictures, out: Path, base: Path, size: int, name: str, 
         shape = (len(listed), size, size, 3)
         arrays[split, side] = np.lib.format.open_memmap(out / split / f"{side}.npy", mode="w+", dtype=np.uint8, shape=shape)
     jobs = [(base / picture.path, picture.sha256) for listed in pictures.values() for picture in listed]
-    images = _progress(rasterise_all(jobs, size, processes), len(jobs), f"prepare {name}")
+    images = counted(rasterise_all(jobs, size, processes), len(jobs), f"prepare {name}")
     places = ((array, place) for array in arrays.values() for place in range(len(array)))
     for (array, place), image in zip(places, images, strict=True):
         array[place] = image
     for array in arrays.values():
         array.flush()
     return arrays
-
-
-def _progress(images: Iterator[np.ndarray], total: int, name: str) -> Iterator[np.ndarray]:
-    """A bar on a terminal; five plain lines in a log. Standard error."""
-    if sys.stderr.isatty():
-        yield from tqdm(images, total=total, desc=name, unit="image")
-        return
-    for done, image in enumerate(images, start=1):
-        if done * 5 // total > (done - 1) * 5 // total:
-            print(f"{name}: {done} of {total} images", file=sys.stderr, flush=True)
-        yield image
 
 
 def _write_index(path: Path, pictures: Pictures, aligned: list[str]) -> None:

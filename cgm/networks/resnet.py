@@ -31,11 +31,13 @@ class ResNet(nn.Module):
     """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-3 with instance normalisation and reflection padding.
 
     N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S divisible by 4. ``blocks=None`` takes the paper's 9 from 256 px on and 6 below.
-    It has no noise: the output is a function of x. Raises ``ValueError`` on another size.
+    It has no noise: the output is a function of x. Once trained it takes any height and width of 8 or more that are multiples of 4
+    (:attr:`multiple`). Raises ``ValueError`` on another size.
     """
 
     def __init__(self, image_size: int, width: int = 64, blocks: int | None = None) -> None:
         super().__init__()
+        self.multiple = 4
         if image_size % 4 or image_size < 8:
             raise ValueError(f"image size: found {image_size}, expected a multiple of 4 of 8 or more")
         count = (9 if image_size >= 256 else 6) if blocks is None else blocks

@@ -20,7 +20,8 @@ class UNet(nn.Module):
     N×3×S×S in [-1, 1] → N×3×S×S in (-1, 1), S a power of two ≥ 8. One strided 4×4 convolution a level down to 1×1, so log₂ S levels;
     channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
     erase it). Dropout, the only noise, acts on the first three levels of the decoder from 128 px on, as in the authors' two networks (128
-    and 256 px), and on the first one below.
+    and 256 px), and on the first one below. Once trained it takes any height and width that are multiples of S (:attr:`multiple`); the
+    bottleneck is larger then.
     Raises ``ValueError`` on another size.
     """
 
@@ -30,6 +31,7 @@ class UNet(nn.Module):
         if image_size != 1 << levels or levels < 3:
             raise ValueError(f"image size: found {image_size}, expected a power of two of 8 or more")
         channels = [width * min(2**level, 8) for level in range(levels)]
+        self.multiple = image_size
         self.dropout = dropout
         self.dropout_levels = 3 if levels >= 7 else 1
         self.down = nn.ModuleList()
