@@ -196,10 +196,7 @@ def run_folder(run: str) -> Path:
         return folder
     runs = sorted(path.parent.relative_to(paths.RESULTS).as_posix() for path in paths.RESULTS.glob("*/*/*/run.json"))
     close = difflib.get_close_matches(run, runs, n=1) or [name for name in runs if name.startswith(f"{run}/")][:1]
-    if close:
-        known = f"; did you mean {close[0]!r}?"
-    else:
-        known = f"; {paths.RESULTS}/ has {_plural(len(runs), 'run')}"
+    known = f"; did you mean {close[0]!r}?" if close else f"; {paths.RESULTS}/ has {_plural(len(runs), 'run')}"
     raise UserError(f"RUN {run!r}: not a trained run{known}; expected dataset/method/seed, a run's folder, or {BEST}METRIC")
 
 

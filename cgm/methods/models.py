@@ -80,9 +80,12 @@ def read_weights(method: Method, path: Path, run: str, device: torch.device) -> 
 
 
 def write_stand_in(path: Path, digest: str) -> None:
-    """A file in the place of weights, where the outputs with this SHA-256 were made elsewhere: valid, and without tensors."""
+    """A file in the place of weights, where the outputs with this SHA-256 were made elsewhere: valid, and without tensors.
+
+    Its bytes are the digest's alone. (safetensors writes several entries of metadata in an order of chance.)
+    """
     with replacing(path) as temporary:
-        safetensors.numpy.save_file({}, temporary, metadata={"note": "No weights: the pictures were made elsewhere.", OUTPUTS: digest})
+        safetensors.numpy.save_file({}, temporary, metadata={OUTPUTS: digest})
 
 
 def stands_for(path: Path) -> str | None:
