@@ -6,6 +6,7 @@ Pictures of the trained size go through in the batches, and with the noise, of t
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -27,7 +28,7 @@ T = TypeVar("T")
 SMALLEST = 8
 """Pixels a side below which no network goes."""
 MEMORY = 4 << 30
-"""Bytes that the maps of one picture may take by :attr:`Trained.bytes_a_pixel`; larger pictures are tiled. A constant, and not what is
+"""Bytes that one picture may take by :meth:`Trained.bytes_a_pixel`; larger pictures are tiled. A constant, and not what is
 free at the moment: the same picture gives the same pixels on any machine."""
 OVERLAP = 1 / 8
 """Of a tile's side: what it shares at least with its neighbour, over which the two are blended."""
@@ -63,20 +64,30 @@ class Trained:
         return seeds.torch_generator(self.dataset, self.method, self.seed, "translate", self.device)
 
     def bytes_a_pixel(self) -> float:
-        """An estimate of the memory that a picture takes, from above: the maps of all layers together, as if none were let go."""
-        total = 0
+        """An estimate of the memory that a picture takes: twice the layers' maps that are alive at once, for what a layer needs meanwhile.
 
-        def add(module: torch.nn.Module, given: Any, made: torch.Tensor) -> None:
-            nonlocal total
-            total += made.numel() * made.element_size()
+        Found by one picture of the trained size, whose maps are counted when a layer makes them and when they go.
+        """
+        alive = most = 0
+
+        def gone(size: int) -> None:
+            nonlocal alive
+            alive -= size
+
+        def count(module: torch.nn.Module, given: Any, made: torch.Tensor) -> None:
+            nonlocal alive, most
+            size = made.numel() * made.element_size()
+            alive += size
+            most = max(most, alive)
+            weakref.finalize(made, gone, size)
 
         generator = self.network.generator
-        hooks = [module.register_forward_hook(add) for module in generator.modules() if not any(True for _ in module.children())]
+        hooks = [module.register_forward_hook(count) for module in generator.modules() if not any(True for _ in module.children())]
         with torch.no_grad():
             generator(torch.zeros(1, 3, self.image_size, self.image_size, device=self.device), None)
         for hook in hooks:
             hook.remove()
-        return total / self.image_size**2
+        return 2 * most / self.image_size**2
 
 
 def load(folder: Path, device: torch.device | None = None) -> Trained:

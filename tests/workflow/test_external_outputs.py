@@ -56,6 +56,7 @@ def test_pictures_made_elsewhere_go_through_both_engines(tmp_path: Path) -> None
 
     # Another content runs this method's stages; a copy with another time, and what a file manager leaves, run none.
     Image.fromarray(255 - outputs[3]).save(lost)
+    assert project.run("python", "-m", "pipeline.agreement").code == 0  # as `make repro` does; DVC by itself looks at no such folder
     outcome = project.dvc("repro")
     assert outcome.code == 0, outcome.output[-4000:]
     assert outcome.executed == THEIRS
