@@ -142,6 +142,8 @@ class Here:
                     temporary.write_bytes(data)
         record = read_json(root / paths.run_folder(run) / "run.json")
         weights = "" if content[model] is not None else "; its weights stayed there"
+        if record["device"] is None:
+            return stages, "pictures made elsewhere"
         return stages, f"trained on {record['device']} with torch {record['versions']['torch']}{weights}"
 
     def _data(self, run: Run, digest: str) -> Iterator[str]:

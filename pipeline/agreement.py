@@ -36,7 +36,11 @@ import psutil
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, remove, replacing, sha256, write_json, write_text
+from cgm.data.prepared import open_prepared
 from cgm.data.sources import SOURCES
+from cgm.experiment import paths
+from cgm.methods import METHODS
+from cgm.methods.method import Elsewhere
 from pipeline import fingerprint
 from pipeline.stage_table import FINGERPRINT, Stage, Table, load_table
 
@@ -118,6 +122,28 @@ def check_sources(table: Table) -> None:
         if stage.kind == "fetch" and not is_fresh(table, stage):
             settings = table.params.all_datasets[stage.item["dataset"]]
             SOURCES[settings.source].check(settings, table.root)
+    check_elsewhere(table, made_too=False)
+
+
+def check_elsewhere(table: Table, *, made_too: bool) -> None:
+    """Before anything starts: pictures that were made elsewhere, and that a run is going to read, are there and whole.
+
+    ``made_too``: also those of runs that are made, unless the results have outlived the pictures.
+    Raises :class:`UserError`. Names of pictures can be compared with the test conditions where the dataset is prepared already.
+    """
+    params, root = table.params, table.root
+    for dataset, method in dict.fromkeys((run.dataset, run.method) for run in params.runs()):
+        settings = params.method(dataset, method)
+        elsewhere = METHODS[settings.implementation]
+        if not issubclass(elsewhere, Elsewhere):
+            continue
+        stages = [stage for stage in table.stages.values() if stage.item.get("dataset") == dataset]
+        made = all(is_fresh(table, stage) for stage in stages if stage.kind == "train" and stage.item["method"] == method)
+        if made and (not made_too or None in elsewhere.identity(settings, dataset, root).values()):
+            continue
+        (prepare,) = (stage for stage in stages if stage.kind == "prepare")
+        prepared = open_prepared(root / paths.prepared(dataset)) if is_fresh(table, prepare) else None
+        elsewhere.check(settings, dataset, params.all_datasets[dataset], params.seeds, prepared, root)
 
 
 def begin(table: Table) -> None:

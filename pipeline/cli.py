@@ -1,5 +1,6 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
-of one's own and take it out, ``check`` validates it, ``weights`` downloads the published networks that it needs."""
+of one's own and take it out, ``check`` validates it, ``weights`` downloads the published networks that it needs, ``translate`` uses what
+was trained."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.record import Packaged
-from pipeline import stage_table
+from pipeline import stage_table, translate_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     taken.add_argument("name", metavar="NAME")
     fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
     fetch.add_argument("names", metavar="NAME", nargs="*")
+    translate_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
@@ -91,11 +93,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             add.take_out(PARAMS, arguments.name)
         elif arguments.command == "weights":
             fetch_weights(arguments.names)
+        elif arguments.command == "translate":
+            translate_command.main(arguments)
         else:
             check()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what is written is whole, and the same command goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 def choose_experiment(name: str, *, force: bool = False) -> None:
@@ -127,10 +134,13 @@ def _values(assignments: Sequence[str]) -> dict[str, Any]:
 
 def check() -> None:
     """Print the runs of ``params.yaml``; raises :class:`UserError` where it, ``dvc.yaml`` or a dataset's source cannot be used."""
+    from pipeline import agreement
+
     table = stage_table.load_table()
     for settings in table.params.all_datasets.values():
         SOURCES[settings.source].check(settings, Path())
     runs = list(table.params.runs())
+    agreement.check_elsewhere(table, made_too=True)
     for run in runs:
         print(run)
     print(f"{PARAMS}: experiment {table.params.experiment}, {len(runs)} runs in {len(table.stages)} stages")

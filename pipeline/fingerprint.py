@@ -59,7 +59,10 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
             METHODS[params.method(run.dataset, run.method).implementation].Settings,
         )
         defaults = {model.__qualname__: _defaults(model) for model in models}
-        files[f"train/{run.dataset}/{run.method}.json"] = _entry(training_code(params, run, code), defaults)
+        name, method = f"train/{run.dataset}/{run.method}.json", params.method(run.dataset, run.method)
+        if name not in files:
+            identity = METHODS[method.implementation].identity(method, run.dataset, root)
+            files[name] = _entry(training_code(params, run, code), {**defaults, **_known(identity, root / FOLDER / name)})
         files[f"translate/{run.dataset}/{run.method}.json"] = _entry(
             code.fingerprint("pipeline.translate", places_of(params, run)), defaults
         )

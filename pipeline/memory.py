@@ -26,10 +26,10 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @contextmanager
-def shortage_told(stage: str, values: Mapping[str, str]) -> Iterator[None]:
+def shortage_told(stage: str, values: Mapping[str, str], remedy: str = "") -> Iterator[None]:
     """Turn an error for want of memory, of Python, numpy or torch, into a :class:`UserError`; all others pass.
 
-    ``stage`` and ``values``: the command's, ``train`` and its ``dataset``, ``method`` and ``seed``.
+    ``stage`` and ``values``: the command's, ``train`` and its ``dataset``, ``method`` and ``seed``. ``remedy``: where it isn't a stage's.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def shortage_told(stage: str, values: Mapping[str, str]) -> Iterator[None]:
         if not (isinstance(error, MemoryError) or EXHAUSTED.search(text)):
             raise
         run = " ".join([stage, *(f"{key}={value}" for key, value in values.items())])
-        raise UserError(f"{run}: out of memory: {_found(text)}; {_remedy(stage, text)}") from None
+        raise UserError(f"{run}: out of memory: {_found(text)}; {remedy or _remedy(stage, text)}") from None
 
 
 def _found(text: str) -> str:

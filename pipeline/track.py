@@ -169,12 +169,16 @@ def _log_run(client: MlflowClient, experiment: str, params: Params, item: Finish
         "method": item.run.method,
         "seed": str(item.run.seed),
         "experiment": params.experiment,
-        **{key: str(record[key]) for key in ("status", "supervision", "device", "precision", "data_sha256", "code_sha256")},
+        **{
+            key: str(record[key])
+            for key in ("status", "supervision", "device", "precision", "data_sha256", "code_sha256")
+            if record[key] is not None  # as it is where the pictures were made elsewhere, and nobody knows
+        },
         **({"mlflow.note.content": f"Diverged: {record['reason']}"} if record["status"] != "ok" else {}),
     }
     now = int(time.time() * 1000)
-    run_id = _create(client, experiment, str(item.run), tags, start=now - round(record["seconds"] * 1000))
-    last = round(record["kimg"] * 1000)
+    run_id = _create(client, experiment, str(item.run), tags, start=now - round((record["seconds"] or 0) * 1000))
+    last = round((record["kimg"] or 0) * 1000)
     metrics = [
         Metric(name, value, now, step)
         for step, values in _curves(item.folder / "history.csv")

@@ -17,10 +17,11 @@ import torch
 
 import cgm
 from cgm.core.files import replacing, write_json, write_text
-from cgm.data.prepared import open_prepared
+from cgm.data.prepared import Prepared, open_prepared
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
-from cgm.methods import models
+from cgm.methods import METHODS, models
+from cgm.methods.method import Elsewhere
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.device import peak_memory, pick_device, pick_precision
 from cgm.training.parallel import World
@@ -52,6 +53,9 @@ def as_csv(history: list[dict[str, float]]) -> str:
 
 def train(params: Params, dataset: str, method: str, seed: int) -> None:
     run = Run(dataset=dataset, method=method, seed=seed)
+    if issubclass(elsewhere := METHODS[params.method(dataset, method).implementation], Elsewhere):
+        take_in(params, run, elsewhere)
+        return
     device = pick_device(params.compute)
     world = World.join(device)
     prepared = open_prepared(paths.prepared(dataset))
@@ -79,20 +83,9 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
     write_json(
         folder / "run.json",
         {
-            "dataset": dataset,
-            "method": method,
-            "seed": seed,
+            **identity_of(run, settings, prepared, code),
             "status": outcome.status,
             "reason": outcome.reason,
-            "config": settings,
-            "data_sha256": prepared.data_sha256,
-            "code_sha256": code,
-            "versions": {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": torch.__version__,
-                "cgm": cgm.__version__,
-            },
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
             "precision": precision,
             "processes": world.size,
@@ -114,6 +107,48 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
         },
     )
     checkpoint.path.unlink(missing_ok=True)
+
+
+def take_in(params: Params, run: Run, elsewhere: type[Elsewhere]) -> None:
+    """In place of a training: what the pictures are that were made elsewhere. What nobody knows of their making is null in ``run.json``."""
+    folder, prepared = paths.run_folder(run), open_prepared(paths.prepared(run.dataset))
+    found = elsewhere.outputs(params.method(run.dataset, run.method), prepared, run.seed, params.seeds)
+    models.write_stand_in(folder / "model.safetensors", found.sha256)
+    write_text(folder / "history.csv", as_csv([]))
+    unknown = (
+        "device", "precision", "processes", "threads", "seconds", "images_per_second", "peak_memory_bytes", "receptive_field", "steps",
+        "kimg", "loss_network",
+    )  # fmt: skip
+    write_json(
+        folder / "run.json",
+        {
+            **identity_of(run, resolved(params, run), prepared, training_code(params, run, Code())),
+            **dict.fromkeys(unknown),
+            "status": "ok",
+            "reason": "",
+            "external": True,
+            "outputs": {"folder": found.folder, "sha256": found.sha256, "count": len(found.test)},
+            "parameters": {"generator": None, "discriminator": None},
+            "stochastic": False,
+            "supervision": "made elsewhere",
+        },
+    )
+
+
+def identity_of(run: Run, settings: dict[str, object], prepared: Prepared, code: str) -> dict[str, object]:
+    """What ``run.json`` says of a run, of its settings, data and code."""
+    return {
+        **run.model_dump(),
+        "config": settings,
+        "data_sha256": prepared.data_sha256,
+        "code_sha256": code,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "cgm": cgm.__version__,
+        },
+    }
 
 
 if __name__ == "__main__":

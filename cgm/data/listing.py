@@ -14,6 +14,8 @@ from cgm.core.errors import UserError
 SPLITS = ("train", "val", "test")
 SIDES = ("A", "B")
 NAME = "listing.csv"
+VALIDATED = 64
+"""Validation pictures by which competence is judged: the first of the split, which is sorted by id."""
 
 
 @dataclass(frozen=True)

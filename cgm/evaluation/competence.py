@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgm.data.listing import VALIDATED
 from cgm.data.prepared import as_rgb
 from cgm.evaluation.baselines import mean_image
 from cgm.evaluation.judges import BATCH, Judge
@@ -16,8 +17,6 @@ from cgm.evaluation.reference import Reference
 if TYPE_CHECKING:
     from cgm.data.prepared import Prepared
 
-IMAGES = 64
-"""The first of the validation split, which is sorted by id."""
 Measured = dict[str, float]
 
 
@@ -41,6 +40,6 @@ def measure(outputs: np.ndarray, prepared: Prepared, reference: Reference, judge
 
 def untrained(prepared: Prepared, reference: Reference, judge: Judge) -> dict[str, Measured]:
     """:func:`measure` of what needs no training: the mean image of the train targets, and the conditions as they are."""
-    conditions = np.asarray(prepared.rgb("val", "A")[:IMAGES])
+    conditions = np.asarray(prepared.rgb("val", "A")[:VALIDATED])
     mean = np.broadcast_to(mean_image(prepared.rgb("train", "B")), conditions.shape)
     return {"mean_image": measure(mean, prepared, reference, judge), "copy_input": measure(conditions, prepared, reference, judge)}

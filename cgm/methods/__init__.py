@@ -1,9 +1,9 @@
-"""The methods: one file each, which states its losses in its paper's notation."""
+"""The methods: one file each, which states its losses in its paper's notation; and pictures that other models made."""
 
 from cgm.core.registry import Registry
-from cgm.methods.method import Method
+from cgm.methods.method import Implementation
 
-METHODS: Registry[type[Method]] = Registry(
+METHODS: Registry[type[Implementation]] = Registry(
     "method",
     {
         "mae": "cgm.methods.mae:MAE",
@@ -16,5 +16,6 @@ METHODS: Registry[type[Method]] = Registry(
         "cyclegan": "cgm.methods.cyclegan:CycleGAN",
         "perceptual": "cgm.methods.perceptual:Perceptual",
         "perceptual_style": "cgm.methods.perceptual_style:PerceptualStyle",
+        "external": "cgm.methods.external:External",
     },
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cgm.core.lazy import torch
 from cgm.core.registry import About, Entry, Part
 from cgm.methods.losses import ADVERSARIAL
-from cgm.methods.method import Method, MethodSettings, Supervision, Update, frozen
+from cgm.methods.method import Method, Supervision, TrainedSettings, Update, frozen
 from cgm.methods.paper import DCGAN
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class GAN(Method):
         paper=DCGAN,
     )
 
-    class Settings(MethodSettings):
+    class Settings(TrainedSettings):
         generator: Literal["dcgan"] = "dcgan"
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "vanilla"
 

@@ -1,4 +1,4 @@
-"""The contract of a method: settings, build, step, translate.
+"""The contract of a method: settings, build, step, translate. And that of pictures which were made elsewhere.
 
 A method is one file. It says what it is (:attr:`Method.about`), which settings it has, which networks it trains, and in ``step`` what the
 losses of each *player* (``G``, ``D``) are. It hands them to ``update``, which the training loop supplies: it adds the terms,
@@ -10,8 +10,10 @@ Neither this module nor a method's file imports torch when it is read (:mod:`cgm
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from cgm.core.lazy import nn
@@ -20,9 +22,12 @@ from cgm.core.settings import Model, Positive
 from cgm.networks import GENERATORS
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from cgm.data.batches import Batch
+    from cgm.data.prepared import Prepared
+    from cgm.data.sources.source import Dataset
     from cgm.networks.builder import Builder
 
 Supervision = Literal["paired", "unpaired", "target only"]
@@ -35,11 +40,16 @@ class MethodSettings(Model):
 
     implementation: str
     """Which method this is; the entry's own name unless given, so that an entry can be a variant of another."""
+
+
+class TrainedSettings(MethodSettings):
+    """Of a method that is trained."""
+
     learning_rate: Positive | None = None
     """In place of ``training.learning_rate``."""
 
 
-class TranslatorSettings(MethodSettings):
+class TranslatorSettings(TrainedSettings):
     """Of a method whose generator makes an image from an image."""
 
     generator: Annotated[str, Entry(GENERATORS)] = "unet"
@@ -59,8 +69,8 @@ class Buffer(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class Method(ABC):
-    """One loss formulation with its networks."""
+class Implementation:
+    """What an entry of ``methods`` may be: a :class:`Method`, which is trained here, or pictures that come from :class:`Elsewhere`."""
 
     about: ClassVar[About]
     Settings: ClassVar[type[MethodSettings]]
@@ -70,6 +80,16 @@ class Method(ABC):
     """A step's time beside a regression's. Only the order in which trainings start depends on it."""
     conditional: ClassVar[bool] = True
     """Whether the output answers a condition x."""
+
+    @classmethod
+    def identity(cls, settings: Any, dataset: str, root: Path) -> dict[str, Any]:
+        """What beside code and settings must change for a run to be made again; JSON. None for what can't be told now."""
+        return {}
+
+
+class Method(Implementation, ABC):
+    """One loss formulation with its networks."""
+
     stochastic: ClassVar[bool] = False
     """Whether translate draws noise: repeated calls give samples."""
 
@@ -104,7 +124,7 @@ class Method(ABC):
         """``player("D", D=…)``: networks that one optimiser trains."""
         self.players[name] = nn.ModuleDict(networks)
 
-    def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:  # noqa: B027 (most methods need nothing)
+    def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         """Before training: load fixed networks, measure what the loss needs of the target domain, make pools.
 
         ``targets``: a fixed sample of training targets, N×3×S×S in [-1, 1]. ``rng``: seed of the method's own random choices.
@@ -125,6 +145,40 @@ class Method(ABC):
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """x, N×3×S×S in [-1, 1] → ŷ of the same shape. ``noise`` is drawn from where the method is stochastic."""
         return self.generator(x, noise if self.stochastic else None)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The pictures that stand for one run."""
+
+    folder: str
+    """Where they lie, as the user gave it."""
+    sha256: str
+    """Over names and contents; seeds whose pictures are the same ones share it."""
+    test: np.ndarray
+    """uint8 N×S×S×3, one for each test condition, in their order."""
+    validation: np.ndarray
+    """As many for the first validation conditions (:data:`cgm.data.listing.VALIDATED`), or none."""
+
+
+class Elsewhere(Implementation, ABC):
+    """Pictures that a model outside of this project made: nothing is trained, and the stages take them as they are."""
+
+    @classmethod
+    @abstractmethod
+    def check(cls, settings: Any, dataset: str, data: Dataset, seeds: Sequence[int], prepared: Prepared | None, root: Path) -> None:
+        """Before anything starts: raise :class:`~cgm.core.errors.UserError` where :meth:`outputs` is bound to fail for any of ``seeds``.
+
+        ``data``: the dataset's settings. ``prepared``: the dataset, if it is prepared already. ``root``: the project's.
+        """
+
+    @classmethod
+    @abstractmethod
+    def outputs(cls, settings: Any, prepared: Prepared, seed: int, seeds: Sequence[int]) -> Outputs:
+        """The pictures of a run. ``seeds``: all of the experiment.
+
+        Raises :class:`~cgm.core.errors.UserError`, which names them, where some are missing, odd or too many.
+        """
 
 
 @contextmanager

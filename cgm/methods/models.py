@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import safetensors.numpy
+import safetensors.torch
 import torch
 
+from cgm.core.errors import UserError
+from cgm.core.files import replacing
 from cgm.data import images
-from cgm.methods import METHODS
+from cgm.methods import METHODS, left_weights
 from cgm.methods.method import Method, MethodSettings
 from cgm.networks.builder import Builder
 from cgm.networks.init import parameter_count
 from cgm.networks.settings import Networks
 from cgm.networks.size import Size
 
+BATCH = 16
+"""Conditions that are translated at once. Part of the results: sums over another number of images may round differently."""
+OUTPUTS = "outputs_sha256"
+
 
 def build(settings: MethodSettings, networks: Networks, image_size: Size, paired: bool, channels: int = 3) -> Method:
     """The method with its networks, weights not yet initialised. ``paired``: whether the dataset is."""
-    return METHODS[settings.implementation](settings, Builder(networks, image_size, channels), paired)
+    implementation = METHODS[settings.implementation]
+    if not issubclass(implementation, Method):
+        raise UserError(f"method {settings.implementation!r}: found pictures made elsewhere, expected a method with networks; name another")
+    return implementation(settings, Builder(networks, image_size, channels), paired)
 
 
 @torch.no_grad()
@@ -44,6 +57,42 @@ def parameters(method: Method) -> dict[str, int]:
 def weights(method: Method) -> dict[str, torch.Tensor]:
     """The generators' weights, as they go into ``model.safetensors``."""
     return {name: value.detach().cpu().contiguous() for name, value in method.players["G"].state_dict().items()}
+
+
+def read_weights(method: Method, path: Path, run: str, device: torch.device) -> None:
+    """Give the generators of ``method`` the weights in ``path``, those of ``run``.
+
+    Raises :class:`UserError` where they are not there, were left elsewhere, or are another network's.
+    """
+    try:
+        digest = left_weights.left(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run the stage 'train' of {run} first") from None
+    if digest is not None:
+        raise UserError(
+            f"{path}: the weights of {run} were left on the machine where it was trained (SHA-256 {digest[:12]}…); remove the file and "
+            "start Snakemake or DVC again, which trains the run here"
+        )
+    try:
+        load_weights(method, safetensors.torch.load_file(path), device)
+    except (safetensors.SafetensorError, RuntimeError) as error:  # the second: keys or shapes that don't fit
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not the weights of {run} ({reason}); run the stage 'train' of {run} again") from None
+
+
+def write_stand_in(path: Path, digest: str) -> None:
+    """A file in the place of weights, where the outputs with this SHA-256 were made elsewhere: valid, and without tensors.
+
+    Its bytes are the digest's alone. (safetensors writes several entries of metadata in an order of chance.)
+    """
+    with replacing(path) as temporary:
+        safetensors.numpy.save_file({}, temporary, metadata={OUTPUTS: digest})
+
+
+def stands_for(path: Path) -> str | None:
+    """The SHA-256 of the outputs for which a file of :func:`write_stand_in` stands; None for any other."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return (file.metadata() or {}).get(OUTPUTS)
 
 
 def load_weights(method: Method, state: dict[str, torch.Tensor], device: torch.device) -> None:

@@ -11,4 +11,5 @@ GENERATORS: Registry[Any] = Registry(
         "resnet": "cgm.networks.resnet:ResNet",
     },
 )
-"""Generators that translate an image; ``networks`` in ``params.yaml`` has the sizes of each under its name."""
+"""Generators that translate an image; ``networks`` in ``params.yaml`` has the sizes of each under its name. A
+generator's ``multiple`` says of what number of pixels heights and widths must be multiples, when it translates pictures of any size."""

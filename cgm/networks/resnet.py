@@ -32,11 +32,13 @@ class ResNet(nn.Module):
     """c7s1-w, d2w, d4w, R4w × blocks, u2w, uw, c7s1-C with instance normalisation and reflection padding.
 
     N×C×H×W in [-1, 1] → N×C×H×W in (-1, 1), sides divisible by 4. ``blocks=None`` takes the paper's 9 from 256 px on and 6 below.
-    It has no noise: the output is a function of x. Raises ``ValueError`` on another size.
+    It has no noise: the output is a function of x. Once trained it takes any height and width of 8 or more that are multiples of 4
+    (:attr:`multiple`). Raises ``ValueError`` on another size.
     """
 
     def __init__(self, image_size: Size, width: int = 64, blocks: int | None = None, channels: int = 3) -> None:
         super().__init__()
+        self.multiple = 4
         least = min(height_width(image_size))
         if halvings(image_size) < 2 or least < 8:
             raise ValueError(f"image size: found {text(image_size)}, expected multiples of 4 of 8 or more")

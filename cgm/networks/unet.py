@@ -24,7 +24,8 @@ class UNet(nn.Module):
     squares of a power of two;
     channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
     erase it). Dropout, the only noise, acts on the first three levels of the decoder from 128 px on, as in the authors' two networks (128
-    and 256 px), and on the first one below.
+    and 256 px), and on the first one below. Once trained it takes any height and width that are multiples of S (:attr:`multiple`); the
+    bottleneck is larger then.
     Raises ``ValueError`` on another size.
     """
 
@@ -41,6 +42,7 @@ class UNet(nn.Module):
         if levels < FEWEST_LEVELS:
             raise ValueError(f"image size: found {text(image_size)}, expected multiples of {2**FEWEST_LEVELS}")
         widths = [width * min(2**level, 8) for level in range(levels)]
+        self.multiple = 2**levels
         self.dropout = dropout
         self.dropout_levels = 3 if levels >= 7 else 1
         self.down = nn.ModuleList()

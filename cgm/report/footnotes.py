@@ -41,10 +41,9 @@ def compute_parts(dataset: DatasetResult) -> list[str]:
     parts = [f"{settings.kimg:g} kimg a method at {labels.pixels(settings.image_size)}"]
     records = dataset.records
     if records:
-        parts.append(" and ".join(distinct(records, "device")))
-        parts.append(" and ".join(distinct(records, "precision")))
-        threads = distinct(records, "threads")
-        parts.append(f"{' and '.join(threads)} {'thread' if threads == ['1'] else 'threads'} a run")
+        parts += [" and ".join(found) for key in ("device", "precision") if (found := distinct(records, key))]
+        if threads := distinct(records, "threads"):
+            parts.append(f"{' and '.join(threads)} {'thread' if threads == ['1'] else 'threads'} a run")
     return parts
 
 
@@ -67,6 +66,26 @@ def counts_sentence(dataset: DatasetResult, metrics: tuple[str, ...]) -> str:
         numbers = " or ".join(f"{real} / {fake}" for real, fake in sizes)
         parts.append(f"{numbers} ({', '.join(titles)})")
     return f"N real / generated: {'; '.join(parts)}." if parts else ""
+
+
+def made_elsewhere(dataset: DatasetResult) -> list[str]:
+    """A sentence for each method whose pictures were made elsewhere: from where, and whether one set stands for all seeds."""
+    sentences = []
+    for method, runs in dataset.runs.items():
+        if found := [run.outputs_made_elsewhere for run in runs if run.outputs_made_elsewhere]:
+            title = labels.method_title(method, dataset.methods[method])
+            folders = labels.listing(list(dict.fromkeys(each["folder"] for each in found)))
+            sentence = f"{title}: the pictures in {folders}, not trained here; their data and budget are not the table's."
+            if len({each["sha256"] for each in found}) < len(found):
+                sentence += " One set of pictures that stands for several seeds counts once."
+            sentences.append(sentence)
+    return sentences
+
+
+def unknown_of_elsewhere(dataset: DatasetResult, what: str) -> list[str]:
+    """That nothing is known of ``what`` where pictures were made elsewhere; no sentence where none were."""
+    methods = [method for method, runs in dataset.runs.items() if any(run.outputs_made_elsewhere for run in runs)]
+    return [f"Empty for {labels.titles(dataset.methods, methods)}: made elsewhere, and nobody here knows {what}."] if methods else []
 
 
 def absences(dataset: DatasetResult, metrics: tuple[str, ...]) -> list[str]:

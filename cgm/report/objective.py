@@ -8,13 +8,17 @@ from cgm.methods.method import MethodSettings
 
 
 def objective(settings: MethodSettings) -> str:
-    """``−E log D(x, G(x, z)) + λ E‖y − G(x, z)‖₁, λ = 100``: a term whose weight is 0 is left out."""
+    """``−E log D(x, G(x, z)) + λ E‖y − G(x, z)‖₁, λ = 100``: a term whose weight is 0 is left out.
+
+    Empty for what nobody here trained.
+    """
+    parts = METHODS[settings.implementation].about.objective
     terms, weights = [], []
-    for part in METHODS[settings.implementation].about.objective:
+    for part in parts:
         text = ADVERSARIAL[getattr(settings, "adversarial", "")].minimises.format(part.text) if part.adversarial else part.text
         if not part.weight:
             terms.append(text)
         elif weight := getattr(settings, part.weight):
             terms.append(f"{part.symbol} {text}")
             weights.append(f"{part.symbol} = {weight:g}")
-    return ",  ".join([" + ".join(terms) or "0", *([", ".join(weights)] if weights else [])])
+    return ",  ".join([" + ".join(terms) or ("0" if parts else ""), *([", ".join(weights)] if weights else [])])

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from cgm.data.listing import SPLITS
 from cgm.evaluation.metrics import METRICS
 from cgm.methods import METHODS
+from cgm.methods.method import Elsewhere
 from cgm.networks.fixed import FIXED
 from cgm.report import footnotes, labels
 from cgm.report.departures import method_sentence
@@ -58,8 +59,7 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
         .get_template("index.html.j2")
         .render(
             title=TITLE,
-            lead=f"{labels.plural(len(methods), 'method')}, the same data, the same budget. Within a family, with the same generator, only "
-            "the loss differs.",
+            lead=_lead(results),
             style=_style(),
             stamp=labels.stamp(results.params),
             facts=[
@@ -80,6 +80,17 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
             footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
         )
     )
+
+
+def _lead(results: Results) -> str:
+    methods = results.methods
+    elsewhere = {name: settings for name, settings in methods.items() if issubclass(METHODS[settings.implementation], Elsewhere)}
+    trained = len(methods) - len(elsewhere)
+    sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget. "
+    sentence += "Within a family, with the same generator, only the loss differs."
+    if not elsewhere:
+        return sentence
+    return f"{sentence} Beside them, with whatever data and budget: {labels.titles(methods, elsewhere)}."
 
 
 def _environment() -> Environment:

@@ -35,17 +35,23 @@ def loss(name: str, value: float) -> float:
     return value if metric.direction == "lower" else -value
 
 
+def losses_of(dataset: DatasetResult, metric: str) -> dict[str, dict[int, float]]:
+    """:func:`loss` by method and seed, of the methods that were trained to competence and have a value. Empty where the metric isn't one
+    to rank by."""
+    if not METRICS[metric].ranked:
+        return {}
+    losses = {
+        method: {seed: loss(metric, value) for seed, value in dataset.by_seed(method, metric).items()} for method in competent(dataset)
+    }
+    return {method: values for method, values in losses.items() if values}
+
+
 def rank(dataset: DatasetResult, metric: str) -> Ranking | None:
     """Of the methods that were trained to competence. None where none of them has a value, or the metric isn't one to rank by.
 
     The tests are paired t-tests over common seeds, Holm-adjusted over the other methods.
     """
-    if not METRICS[metric].ranked:
-        return None
-    losses = {
-        method: {seed: loss(metric, value) for seed, value in dataset.by_seed(method, metric).items()} for method in competent(dataset)
-    }
-    losses = {method: values for method, values in losses.items() if values}
+    losses = losses_of(dataset, metric)
     if not losses:
         return None
     means = {method: stats.t_interval(list(values.values())).mean for method, values in losses.items()}

@@ -66,6 +66,11 @@ class RunResult:
         return str(self.record.get("reason", ""))
 
     @property
+    def outputs_made_elsewhere(self) -> dict[str, Any]:
+        """Of such a run: ``folder``, ``sha256`` and ``count`` of the pictures; else empty."""
+        return self.record.get("outputs") or {}
+
+    @property
     def values(self) -> dict[str, float]:
         """Metric → value, of those that exist; empty unless the run is ok."""
         return {name: value for name, value in self.scores["metrics"].items() if value is not None} if self.ok else {}
@@ -139,8 +144,22 @@ class DatasetResult:
         """run.json of the runs that were made."""
         return [run.record for run in self.all_runs if run.record]
 
+    def independent(self, method: str) -> list[RunResult]:
+        """The runs that count. Where one set of pictures, made elsewhere, stands for several seeds, only the first: it varies by none."""
+        seen: set[str] = set()
+        found = []
+        for run in self.runs[method]:
+            digest = run.outputs_made_elsewhere.get("sha256", "")
+            if digest in seen:
+                continue
+            found.append(run)
+            if digest and run.ok:
+                seen.add(digest)
+        return found
+
     def by_seed(self, method: str, metric: str) -> dict[int, float]:
-        return {run.seed: run.values[metric] for run in self.runs[method] if metric in run.values}
+        """Of the runs that count."""
+        return {run.seed: run.values[metric] for run in self.independent(method) if metric in run.values}
 
     @property
     def baselines(self) -> list[Reference]:

@@ -25,6 +25,7 @@ from cgm.data.batches import Batch, Batches
 from cgm.data.prepared import Prepared, as_rgb
 from cgm.experiment.params import Params, Run
 from cgm.methods import models
+from cgm.methods.method import TrainedSettings
 from cgm.networks.fixed import FIXED
 from cgm.networks.init import initialise
 from cgm.training.capture import CudaGraph, recorded
@@ -76,6 +77,7 @@ class Trainer:
 
         # networks and their optimisers
         settings = params.method(run.dataset, run.method)
+        assert isinstance(settings, TrainedSettings)
         self.method = models.build(settings, params.networks, dataset.height_width, params.is_paired(run.dataset), dataset.channels)
         for player in self.method.players.values():
             for name, network in player.items():

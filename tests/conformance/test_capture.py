@@ -10,13 +10,12 @@ import pytest
 import torch
 from guards import Waited
 from tape import Tape
-from test_training import assert_same, state, trainer
+from test_training import TRAINED, assert_same, state, trainer
 
 from cgm.core.errors import UserError
 from cgm.data.batches import Batch
 from cgm.data.prepared import Prepared
 from cgm.experiment.reading import parse_params
-from cgm.methods import METHODS
 from cgm.training.capture import WARM_UP, recorded
 from cgm.training.trainer import Trainer
 
@@ -28,7 +27,7 @@ def with_tape(made: Trainer) -> Trainer:
 
 
 @pytest.mark.parametrize(
-    ("method", "precision"), [*((name, "float32") for name in METHODS), ("pix2pix", "bfloat16"), ("cyclegan", "bfloat16")]
+    ("method", "precision"), [*((name, "float32") for name in TRAINED), ("pix2pix", "bfloat16"), ("cyclegan", "bfloat16")]
 )
 def test_replayed_steps_give_the_same_bytes(method: str, precision: str, tmp_path: Path, small: Prepared) -> None:
     """Over the whole budget: the learning rate decays, rows are logged, pools fill and swap, validations come between."""

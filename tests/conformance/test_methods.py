@@ -30,7 +30,8 @@ NETWORKS = Networks(
     dcgan=DCGAN(width=8, latent=16),
 )
 CPU = torch.device("cpu")
-CASES = [(name, True) for name in METHODS] + [(name, False) for name, method in METHODS.items() if not method.needs_pairs]
+TRAINED = {name: method for name, method in METHODS.items() if issubclass(method, Method)}
+CASES = [(name, True) for name in TRAINED] + [(name, False) for name, method in TRAINED.items() if not method.needs_pairs]
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:

@@ -26,6 +26,7 @@ from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from cgm.experiment.reading import parse_params
 from cgm.methods import METHODS
+from cgm.methods.method import Method
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.trainer import Trainer
 
@@ -36,8 +37,9 @@ DATASETS = {True: "pairs", False: "apart"}
 """The dataset's name, by whether it is read as pairs."""
 Case = tuple[str, bool]
 """A method, and whether its dataset is read as pairs."""
-UNPAIRED = [name for name, method in METHODS.items() if not method.needs_pairs]
-ALL: list[Case] = [(name, True) for name in METHODS] + [(name, False) for name in UNPAIRED]
+TRAINED = [name for name, method in METHODS.items() if issubclass(method, Method)]
+UNPAIRED = [name for name in TRAINED if not METHODS[name].needs_pairs]
+ALL: list[Case] = [(name, True) for name in TRAINED] + [(name, False) for name in UNPAIRED]
 FEW: list[Case] = [("gan", True), ("pix2pix", True), ("unpaired_gan", False), ("perceptual_style", False)]
 """Every network and every kind of loss once."""
 CASES = FEW if CHOSEN == "cpu" else ALL
@@ -164,7 +166,7 @@ class Rig:
             "training": training,
             "networks": {**self.sizes.networks, **groups.get("networks", {})},
             "datasets": {DATASETS[True]: dataset},
-            "methods": {name: {} for name in METHODS},
+            "methods": {name: {} for name in TRAINED},
             "unpaired": {"datasets": {DATASETS[False]: dataset}, "methods": {name: {} for name in UNPAIRED}},
         }
 

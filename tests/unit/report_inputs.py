@@ -121,7 +121,7 @@ def metrics(order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
     notes = {"lpips": LPIPS_NOTE}
     values["lpips"] = None
     if not stochastic:
-        values["intra_diversity"], notes["intra_diversity"] = None, "deterministic: one output per condition"
+        values["intra_diversity"], notes["intra_diversity"] = None, "one output per condition"
     return {
         "metrics": values,
         "judges": {name: metric.seen_through(JUDGE["name"]) for name, metric in METRICS.items()},

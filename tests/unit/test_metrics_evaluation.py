@@ -155,7 +155,7 @@ def test_samples(prepared, reference, judge, target, monkeypatch):
     samples = np.stack([noisy(target, 0.03, seed) for seed in range(3)])
     one, _ = evaluate_outputs(samples[:1], prepared, reference, CONFIG, judge)
     three, table = evaluate_outputs(samples, prepared, reference, CONFIG, judge)
-    assert one["notes"]["intra_diversity"] == "deterministic: one output per condition"
+    assert one["notes"]["intra_diversity"] == "one output per condition"
     assert three["metrics"]["intra_diversity"] > 0.1
     assert three["n_fake"]["intra_diversity"] == 3 * TEST
     assert {**three["metrics"], "intra_diversity": None} == one["metrics"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +9,14 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from cgm.core.contents import digest
 from cgm.core.errors import UserError
-from cgm.core.files import read_json, sha256, write_json
+from cgm.core.files import sha256
 from cgm.core.registry import About
 from cgm.data import layouts
 from cgm.data.layouts import Found
 from cgm.data.listing import NAME
 from cgm.data.sources.files import Files, FileSettings
-
-KNOWN = Path("build/folders")
-"""Where the pictures' hashes are kept with size and times, so that a picture is read again only when one of these has changed."""
 
 
 class Folder(Files):
@@ -79,30 +75,14 @@ class Folder(Files):
         there, as in a clone whose prepared data came from elsewhere."""
         folders = settings.folders(root)
         there = all(folder.is_dir() for folder in folders)
-        return {"read_by": settings.read_by(), "files": _digest(folders, root / KNOWN) if there else None}
+        files = [digest(folder, _counted(folder), root) for folder in folders] if there else None
+        return {"read_by": settings.read_by(), "files": files}
 
     def check(self, settings: Any, root: Path) -> None:
         self.layout(settings, root)
 
 
 FOLDER = Folder()
-
-
-def _digest(folders: list[Path], known: Path) -> str:
-    """SHA-256 over names and contents. ``known``: the folder with one list of hashes for every set of folders."""
-    place = known / f"{hashlib.sha256(str([str(folder.resolve()) for folder in folders]).encode()).hexdigest()[:16]}.json"
-    before: dict[str, list[Any]] = read_json(place) if place.is_file() else {}
-    now: dict[str, list[Any]] = {}
-    for index, folder in enumerate(folders):
-        for path in _counted(folder):
-            name, stat = f"{index}/{path.relative_to(folder).as_posix()}", path.stat()
-            # The time of the last change of status too: a program may set the other one back, as archivers and `cp -p` do.
-            state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-            *last, digest = before.get(name, [""])
-            now[name] = [*state, digest if last == state else sha256(path)]
-    if now != before:
-        write_json(place, now)
-    return hashlib.sha256(json.dumps([[name, facts[-1]] for name, facts in now.items()]).encode()).hexdigest()
 
 
 def _counted(folder: Path) -> Iterator[Path]:

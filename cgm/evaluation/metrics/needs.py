@@ -29,7 +29,7 @@ def _pairs(view: View) -> str:
 
 
 def _samples(view: View) -> str:
-    return "" if len(view.samples) > 1 else "deterministic: one output per condition"
+    return "" if len(view.samples) > 1 else "one output per condition"
 
 
 def _two_outputs(view: View) -> str:

@@ -57,6 +57,7 @@ def cost_table(results: Results, dataset: DatasetResult) -> Table:
             "the allocator's on a GPU.",
             f"To {NEARLY}: the images to {NEARLY} of the way to the final {curve_title(results, curve)}, as the stability table has them, "
             "at the run's own speed; over the ok runs.",
+            *footnotes.unknown_of_elsewhere(dataset, "what they cost"),
             *footnotes.mixed_machines(dataset),
         ),
         stamp=labels.stamp(results.params),

@@ -66,7 +66,7 @@ def marks(dataset: DatasetResult, method: str) -> str:
 
 
 def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], rankings: dict[str, Ranking | None]) -> Row:
-    runs = dataset.runs[method]
+    runs = dataset.independent(method)
     title = labels.method_title(method, dataset.methods[method])
     cells = [
         Cell(text=title, mark=marks(dataset, method)),
@@ -111,6 +111,7 @@ def _score_footnotes(
         yield (
             f"{OF_JUDGES_FAMILY} Trained through a network of the judge's family: its perceptual and distribution metrics may be flattered."
         )
+    yield from footnotes.made_elsewhere(dataset)
     yield footnotes.judge_sentence(dataset)
     chance = footnotes.retrieval_chance(dataset) if "retrieval" in metrics else ""
     for sentence in (footnotes.counts_sentence(dataset, metrics), chance):

@@ -65,7 +65,12 @@ def stability_table(results: Results, dataset: DatasetResult) -> Table:
         title=f"{dataset.name}: stability of training",
         columns=columns,
         rows=tuple(rows),
-        footnotes=(*_stability_footnotes(results, dataset, curve), *footnotes.broken_runs(dataset), *footnotes.mixed_machines(dataset)),
+        footnotes=(
+            *_stability_footnotes(results, dataset, curve),
+            *footnotes.unknown_of_elsewhere(dataset, "how their trainings went"),
+            *footnotes.broken_runs(dataset),
+            *footnotes.mixed_machines(dataset),
+        ),
         stamp=labels.stamp(results.params),
     )
 
@@ -85,7 +90,8 @@ def _stability_footnotes(results: Results, dataset: DatasetResult, curve: str) -
         f"({labels.plural(results.params.training.validations, 'validation')} a run and one before it). A curve that passes its final "
         "value and comes back counts where it first gets there; a seed that ends no better than it began never does."
     )
-    budgets = {method: [budget(run, curve) for run in runs if run.ok] for method, runs in dataset.runs.items()}
+    trained = {method: [run for run in runs if run.ok and not run.outputs_made_elsewhere] for method, runs in dataset.runs.items()}
+    budgets = {method: [budget(run, curve) for run in runs] for method, runs in trained.items()}
     known = {method: [kimg for kimg in found if kimg is not None] for method, found in budgets.items() if found}
     for methods, why in (
         (
@@ -109,7 +115,7 @@ def _stability_footnotes(results: Results, dataset: DatasetResult, curve: str) -
         f"{100 * stability.CLOSING:g}% of the budget (0.5: D can't tell them apart; 1: D wins)."
     )
     columns = ("gradient/G", "gradient/D", "accuracy/D")
-    if any(run.ok and not any(column in run.history for column in columns) for run in dataset.all_runs):
+    if any(not any(column in run.history for column in columns) for runs in trained.values() for run in runs):
         yield "Some runs were made before gradients and accuracies were recorded: they don't count there."
 
 

@@ -1,0 +1,287 @@
+"""``cgm translate RUN IN… -o OUT``: pictures of the user's through a trained generator.
+
+Imports the heavy parts when it runs: ``cgm`` shall start quickly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cgm.core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from cgm.methods.inference import Given, Trained
+
+BEST = "best:"
+EPILOG = """\
+RUN is dataset/method/seed, a run's folder, or best:METRIC: of the methods that were trained to competence the one with the best mean over
+seeds, and of it the best seed; over all datasets, or on one with best:METRIC@DATASET. Outputs are PNG files of the inputs' sizes.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("translate", help="pictures of yours through a trained generator", epilog=EPILOG)
+    parser.add_argument("run", metavar="RUN", help="dataset/method/seed, a run's folder, best:METRIC or best:METRIC@DATASET")
+    parser.add_argument("inputs", metavar="IN", nargs="+", type=Path, help="pictures, or folders: all pictures in them and below")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder for what comes out")
+    parser.add_argument("--overwrite", action="store_true", help="make files anew that are there already")
+    parser.add_argument("--samples", metavar="K", type=int, default=1, help="outputs a picture, NAME-1.png, …; of a stochastic generator")
+    parser.add_argument("--fit", action="store_true", help="crop and resize to the trained size; else each keeps its own size")
+    parser.add_argument("--tile", metavar="PX", type=int, help="side of the tiles of large pictures; 0: no tiles (default: by memory)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: as the run was translated, else a GPU if there is one")
+    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads; default: the run's own, with which it repeats to the byte")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its outputs go, one a sample."""
+
+    source: Path
+    targets: tuple[Path, ...]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Raises :class:`UserError`: before anything is written where the call can't be right, at the end where inputs could not be read."""
+    for option, least in (("samples", 1), ("tile", 0), ("threads", 1)):
+        value = getattr(arguments, option)
+        if value is not None and value < least:
+            raise UserError(f"--{option}: found {value}, expected {least} or more")
+    folder = run_folder(arguments.run)
+    jobs, passed_over = plan(arguments.inputs, arguments.output, arguments.samples)
+    if passed_over:
+        print(f"{_plural(passed_over, 'file')} passed over: no pictures by their names")
+    trained = _load(folder, arguments)
+    if arguments.samples > 1 and not trained.network.stochastic:
+        raise UserError(f"--samples: found {arguments.samples}, but {trained.name} is deterministic: one output a picture; leave it out")
+    from pipeline.memory import shortage_told
+
+    with shortage_told("translate", {"run": trained.name}, "set --tile to a smaller number"):
+        translate(trained, jobs, arguments)
+
+
+def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
+    """Write what is not there yet. The files come out the same whichever are there already."""
+    from cgm.core.progress import counted
+    from cgm.methods.inference import Translator
+
+    translator = Translator(trained, arguments.tile)
+    wanted = {target for job in jobs for target in job.targets if arguments.overwrite or not target.exists()}
+    kept = sum(len(job.targets) for job in jobs) - len(wanted)
+    unreadable: dict[Path, str] = {}
+    noise = trained.noise()
+    written = 0
+    device = "CPU" if trained.device.type == "cpu" else "GPU"
+    print(
+        f"{trained.name}, trained at {'×'.join(map(str, trained.image_size))} px, on the {device}: {_plural(len(jobs), 'picture')} → {arguments.output}"
+    )
+    if wanted:
+        total = len(jobs) * arguments.samples
+        pictures = (
+            given
+            for sample in range(arguments.samples)
+            for given in translator(_pictures(jobs, sample, trained, arguments.fit, unreadable), noise)
+        )
+        for given in counted(pictures, total, f"translate {trained.name}", "picture"):
+            if given.key in wanted:
+                _write(given.key, given.picture)
+                written += 1
+    stay = f", {kept} kept as they were (--overwrite makes them anew)" if kept else ""
+    print(f"{_plural(written, 'file')} written{stay}")
+    if unreadable:
+        for reason in unreadable.values():
+            print(f"left out {reason}", file=sys.stderr)
+        rest = "all others are translated" if len(unreadable) < len(jobs) else "there were no others"
+        raise UserError(f"{len(unreadable)} of {_plural(len(jobs), 'picture')} can't be read and {rest}; each is named above")
+
+
+def _pictures(jobs: Sequence[Job], sample: int, trained: Trained, fit: bool, unreadable: dict[Path, str]) -> Iterator[Given[Path]]:
+    """The inputs in their order, for one sample; those that can't be read go to ``unreadable`` with the reason."""
+    from cgm.data.raster import read_picture, shaped
+    from cgm.methods.inference import Given
+
+    for job in jobs:
+        try:
+            picture = read_picture(job.source, trained.reading)
+        except UserError as error:
+            unreadable[job.source] = str(error)
+        else:
+            yield Given(job.targets[sample], shaped(picture, *trained.image_size, "crop") if fit else picture)
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    from PIL import Image
+
+    from cgm.core.files import replacing
+
+    with replacing(path) as temporary:
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(temporary, format="PNG")
+
+
+# Which pictures, and where to
+
+
+def plan(inputs: Sequence[Path], output: Path, samples: int) -> tuple[list[Job], int]:
+    """A job for each picture, in the order of ``inputs``, and how many files in folders are no pictures by their names.
+
+    The pictures of a folder are sorted by their names without the suffix, as datasets are. Raises :class:`UserError` where an input isn't
+    there, a folder has no pictures, or two outputs or an input and an output would be one file.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: found a file, expected a folder for the outputs, there or not; name another")
+    jobs: list[Job] = []
+    passed_over = 0
+    for given in inputs:
+        if given.is_dir():
+            found, others = _pictures_in(given, output)
+            passed_over += others
+            if not found:
+                raise UserError(f"{given}: found no pictures in it and below; name a folder with pictures, or a file")
+            jobs += [_job(path, path.relative_to(given), output, samples) for path in found]
+        elif given.is_file():
+            jobs.append(_job(given, Path(given.name), output, samples))
+        else:
+            raise UserError(f"{given}: not found; expected a picture or a folder with pictures")
+    _check_targets(jobs)
+    return jobs, passed_over
+
+
+def _pictures_in(folder: Path, output: Path) -> tuple[list[Path], int]:
+    """Sorted by name without the suffix, and how many other files there are; earlier outputs, in a folder of their own, are neither."""
+    from cgm.data.layouts import LEFT_BEHIND, may_be_picture
+
+    inside = output.resolve() if output.resolve() != folder.resolve() else None
+    files = [path for path in folder.rglob("*") if path.is_file() and not (inside and path.resolve().is_relative_to(inside))]
+    hidden = {path for path in files if any(part.startswith(".") for part in path.relative_to(folder).parts)}
+    hidden |= {path for path in files if path.name.lower() in LEFT_BEHIND}
+    found = [path for path in files if path not in hidden and may_be_picture(path)]
+    found.sort(key=lambda path: (path.relative_to(folder).with_suffix("").as_posix(), path.suffix))
+    return found, len(files) - len(hidden) - len(found)
+
+
+def _job(source: Path, relative: Path, output: Path, samples: int) -> Job:
+    names = [relative.stem] if samples == 1 else [f"{relative.stem}-{sample}" for sample in range(1, samples + 1)]
+    return Job(source, tuple(output / relative.parent / f"{name}.png" for name in names))
+
+
+def _check_targets(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve(): job.source for job in jobs}
+    made_of: dict[Path, Path] = {}
+    for job in jobs:
+        for target in job.targets:
+            if target.resolve() in sources:
+                raise UserError(f"{target}: is an input, and would be the output of {job.source}; choose another folder for the outputs")
+            if target in made_of:
+                raise UserError(f"{target}: would come of {made_of[target]} and of {job.source}; rename one, or translate them apart")
+            made_of[target] = job.source
+
+
+# Which run
+
+
+def run_folder(run: str) -> Path:
+    """The folder of RUN; what ``best:`` chose is printed."""
+    from cgm.experiment import paths
+
+    if run.startswith(BEST):
+        metric, _, dataset = run.removeprefix(BEST).partition("@")
+        return best(metric, dataset)
+    if (folder := paths.RESULTS / run).joinpath("run.json").is_file():
+        return folder
+    if (folder := Path(run)).joinpath("run.json").is_file():
+        return folder
+    runs = sorted(path.parent.relative_to(paths.RESULTS).as_posix() for path in paths.RESULTS.glob("*/*/*/run.json"))
+    close = difflib.get_close_matches(run, runs, n=1) or [name for name in runs if name.startswith(f"{run}/")][:1]
+    known = f"; did you mean {close[0]!r}?" if close else f"; {paths.RESULTS}/ has {_plural(len(runs), 'run')}"
+    raise UserError(f"RUN {run!r}: not a trained run{known}; expected dataset/method/seed, a run's folder, or {BEST}METRIC")
+
+
+def best(metric: str, dataset: str) -> Path:
+    """The folder of the best run by ``metric``: the method with the best mean over its seeds, and of it the best seed.
+
+    Of the methods that were trained to competence and that can translate pictures. Raises :class:`UserError` where there is none, or
+    where two are equally good.
+    """
+    from statistics import fmean
+
+    from cgm.evaluation.metrics import METRICS
+    from cgm.experiment import paths
+    from cgm.experiment.params import Run
+    from cgm.experiment.reading import load_params
+    from cgm.methods import METHODS
+    from cgm.methods.method import Method
+    from cgm.report import labels
+    from cgm.report.ranking import losses_of, rank
+    from cgm.report.results import collect
+
+    if not METRICS[metric].ranked:
+        raise UserError(f"{BEST}{metric}: methods can't be ranked by {metric}; choose another metric")
+    results = collect(load_params())
+    names = [each.name for each in results.datasets]
+    if dataset and dataset not in names:
+        raise UserError(f"{BEST}{metric}@{dataset}: no such dataset in params.yaml; expected one of {', '.join(names)}")
+    means: dict[tuple[str, str], float] = {}
+    found = {}
+    for each in results.datasets:
+        for method, losses in losses_of(each, metric).items() if dataset in ("", each.name) else ():
+            implementation = METHODS[each.methods[method].implementation]
+            if issubclass(implementation, Method) and implementation.conditional:
+                means[each.name, method] = fmean(losses.values())
+                found[each.name, method] = each, losses
+    if not means:
+        where = f" on {dataset}" if dataset else ""
+        raise UserError(
+            f"{BEST}{metric}: no result{where} of a method that was trained to competence and translates pictures; run `make all` first, "
+            "or name a run"
+        )
+    chosen = min(means, key=lambda key: means[key])
+    if alike := [key for key in means if means[key] == means[chosen] and key != chosen]:
+        equal = ", ".join("/".join(key) for key in (chosen, *alike))
+        raise UserError(f"{BEST}{metric}: a tie: {equal} have the same mean; name one of them, with a seed")
+    each, losses = found[chosen]
+    seed = min(losses, key=lambda seed: losses[seed])
+    values = each.by_seed(chosen[1], metric)
+    run = Run(dataset=chosen[0], method=chosen[1], seed=seed)
+    title = labels.metric_title(metric, each.judge_of(metric))
+    ranking = rank(each, metric)
+    tied = ""
+    if ranking is not None and ranking.best == chosen[1] and ranking.tied:
+        tied = f"; not told apart from {', '.join(ranking.tied)}"
+    print(
+        f"{BEST}{metric}: {run}, {title} {labels.arrow(metric)} {values[seed]:.4g} (mean of {_plural(len(values), 'seed')} "
+        f"{fmean(values.values()):.4g}{tied})"
+    )
+    return paths.run_folder(run)
+
+
+def _load(folder: Path, arguments: argparse.Namespace) -> Trained:
+    """With the device and the threads of the run's own settings, unless told otherwise."""
+    from cgm.methods.inference import load, read_record
+
+    return load(folder, _device(read_record(folder)["config"]["compute"], arguments))
+
+
+def _device(compute: dict[str, Any], arguments: argparse.Namespace) -> torch.device:
+    import torch
+
+    from cgm.experiment.settings import Compute
+    from cgm.training.device import pick_device
+
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device: found 'cuda', but torch sees no CUDA device; leave it out, or choose 'cpu'")
+    device = arguments.device or ("cpu" if compute.get("device") == "cpu" else "auto")
+    threads = arguments.threads or compute.get("threads", 1)
+    settings = {"device": device, "threads": threads, "deterministic": compute.get("deterministic", True)}
+    return pick_device(Compute.model_validate(settings))
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count} {one}{'' if count == 1 else 's'}"
