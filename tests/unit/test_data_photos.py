@@ -243,7 +243,9 @@ def test_resource_files_packed_and_not():
 
 def test_a_debian_package_of_another_hash_is_refused(tmp_path):
     (tmp_path / "gcompris-qt-data_3.1-2_all.deb").write_bytes(b"not the package")
-    with pytest.raises(UserError, match=r"gcompris-qt-data_3\.1-2_all\.deb: found [0-9a-f]{64}, expected e9cf06ab.*; fetch gcompris-qt-data"):
+    with pytest.raises(
+        UserError, match=r"gcompris-qt-data_3\.1-2_all\.deb: found [0-9a-f]{64}, expected e9cf06ab.*; fetch gcompris-qt-data"
+    ):
         REBUILD["rebuild"]("photos", tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
