@@ -9,6 +9,7 @@ SOURCES: Registry[Source] = Registry(
         "openmoji": "cgm.data.sources.openmoji:OPENMOJI",
         "fluent": "cgm.data.sources.fluent:FLUENT",
         "fluent-unpaired": "cgm.data.sources.fluent:FLUENT_UNPAIRED",
+        "photos": "cgm.data.sources.photos:PHOTOS",
         "folder": "cgm.data.sources.folder:FOLDER",
     },
 )

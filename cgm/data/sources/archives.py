@@ -29,6 +29,8 @@ class Embedded(Source):
     """Folder and suffix of a picture in the archive, by side."""
     splits: ClassVar[Mapping[str, tuple[str, str]]]
     """Which split and sides a row of the archive's ``split.csv`` goes to, by the name it has there."""
+    columns: ClassVar[Mapping[str, str]] = {"id": "hexcode", "label": "annotation", "group": "group_root", "base": "is_base"}
+    """Columns of ``split.csv`` by what they hold; without ``base``, every row is of ``variant: base``."""
 
     def bring(self, settings: Any, out: Path, paired: bool, root: Path, name: str) -> dict[str, Any]:
         path, entry = self._verified(root)
@@ -73,10 +75,12 @@ class Embedded(Source):
         with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 split, sides = self.splits[row["split"]]
+                found = {name: row[column] for name, column in self.columns.items()}
+                base = found.get("base", "1") == "1"
                 for side in sides:
-                    path = f"{self.folders[side]}/{row['hexcode']}{self.suffixes[side]}"
+                    path = f"{self.folders[side]}/{found['id']}{self.suffixes[side]}"
                     digest = hashlib.sha256((folder / path).read_bytes()).hexdigest()
-                    yield Picture(split, side, row["hexcode"], row["annotation"], row["group_root"], row["is_base"] == "1", path, digest)
+                    yield Picture(split, side, found["id"], found["label"], found["group"], base, path, digest)
 
 
 def extract(path: Path, out: Path) -> None:
