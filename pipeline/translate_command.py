@@ -80,9 +80,8 @@ def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespa
     noise = trained.noise()
     written = 0
     device = "CPU" if trained.device.type == "cpu" else "GPU"
-    print(
-        f"{trained.name}, trained at {'×'.join(map(str, trained.image_size))} px, on the {device}: {_plural(len(jobs), 'picture')} → {arguments.output}"
-    )
+    size = "×".join(map(str, trained.image_size))
+    print(f"{trained.name}, trained at {size} px, on the {device}: {_plural(len(jobs), 'picture')} → {arguments.output}")
     if wanted:
         total = len(jobs) * arguments.samples
         pictures = (

@@ -155,7 +155,7 @@ def _loaded(folder: Path, pictures: Iterable[Path], shape: tuple[int, int, int])
         raise UserError(f"{unreadable[0]}{others}")
     if odd:
         raise UserError(
-            f"{folder}: found {_some(odd)}, expected {shape[1]}×{shape[0]} px as the dataset has; make them at that size, for resizing them "
+            f"{folder}: found {_some(odd)}, expected {shape[1]}×{shape[0]} px as the dataset has; make them at that size: resizing them "
             "here would change what is measured"
         )
 

@@ -236,7 +236,6 @@ MISTAKES = {
     "another size": (enlarge, "(48×40), expected 32×32 px as the dataset has", ""),
     "extra": (add("0/extra.png"), "theirs/0: found extra.png, named like no test condition of openmoji", ""),
     "beside the seeds": (add("stray.png"), "theirs: found stray.png beside a folder a seed", ""),
-    "no image": (add("0/readme.txt"), "theirs/0: found readme.txt, expected images alone", ""),
     "two of one name": (twice, "the same name as", "remove one of them"),
     "a seed without pictures": (lose_a_seed, "theirs: found folders for some seeds and none for 1;", ""),
     "no folder": (lose_all, "theirs: not found; expected a folder with a picture for each test condition", ""),
@@ -271,10 +270,10 @@ def test_cgm_check_names_them_before_the_dataset_is_prepared(mistake: str, proje
 def test_names_are_checked_as_soon_as_the_dataset_is_prepared(project: Path, made: tuple[Path, Params]) -> None:
     prepared = open_prepared(paths.prepared(DATASET))
     settings = made[1].methods["theirs"]
-    External.check(settings, DATASET, SIZE, SEEDS, prepared, Path())
+    External.check(settings, DATASET, made[1].datasets[DATASET], SEEDS, prepared, Path())
     remove_three(project)
     with pytest.raises(UserError, match=f"5 of {COUNT} pictures are missing"):
-        External.check(settings, DATASET, SIZE, SEEDS, prepared, Path())
+        External.check(settings, DATASET, made[1].datasets[DATASET], SEEDS, prepared, Path())
 
 
 def test_a_folder_of_its_own_for_each_dataset(project: Path, made: tuple[Path, Params]) -> None:
@@ -284,6 +283,11 @@ def test_a_folder_of_its_own_for_each_dataset(project: Path, made: tuple[Path, P
     found = External.outputs(made[1].methods["theirs"], open_prepared(paths.prepared(DATASET)), 1, SEEDS)
     assert found.folder == f"theirs/{DATASET}/1"
     assert np.array_equal(found.test, np.load(paths.run_folder(runs_of("mae")[1]) / "outputs.npy")[0])
+
+
+def test_what_is_no_picture_is_passed_over(project: Path, made: tuple[Path, Params]) -> None:
+    add("0/readme.txt")(project)
+    External.check(made[1].methods["theirs"], DATASET, made[1].datasets[DATASET], SEEDS, open_prepared(paths.prepared(DATASET)), Path())
 
 
 def test_any_suffix_and_mode(project: Path, made: tuple[Path, Params]) -> None:

@@ -128,12 +128,12 @@ def test_files_that_are_there_are_kept_and_the_others_come_out_the_same(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
-def test_fit_resizes_as_prepare_does(project: Path, tmp_path: Path) -> None:
-    from cgm.data.raster import rasterise
+def test_fit_crops_and_resizes(project: Path, tmp_path: Path) -> None:
+    from cgm.data.raster import read_picture, shaped
 
     Image.fromarray(photograph(40, 70)).save(tmp_path / "wide.png")
     cli.main(["translate", run("mae"), str(tmp_path / "wide.png"), "-o", str(tmp_path / "fitted"), "--fit"])
-    Image.fromarray(rasterise(tmp_path / "wide.png", 32)).save(tmp_path / "square.png")
+    Image.fromarray(shaped(read_picture(tmp_path / "wide.png"), 32, 32, "crop")).save(tmp_path / "square.png")
     cli.main(["translate", run("mae"), str(tmp_path / "square.png"), "-o", str(tmp_path / "whole")])
     assert read(tmp_path / "fitted/wide.png").shape == (32, 32, 3)
     assert np.array_equal(read(tmp_path / "fitted/wide.png"), read(tmp_path / "whole/square.png"))
