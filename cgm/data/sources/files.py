@@ -86,8 +86,8 @@ class FileSettings(Dataset):
 class Files(Source):
     """A source whose pictures lie in files. Subclasses bring the folder, and call :meth:`gather`."""
 
-    pairing = "either"
-    Settings = FileSettings
+    pairing: Literal["paired", "unpaired", "either"] = "either"
+    Settings: type[FileSettings] = FileSettings
 
     def gather(
         self, settings: FileSettings, found: tuple[str, Found], out: Path, *, paired: bool, base: Path, roots: Sequence[Path], name: str

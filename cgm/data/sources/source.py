@@ -68,9 +68,9 @@ class Dataset(Model):
 class Source(ABC):
     """One kind of ``source`` in ``params.yaml``. Its subclasses hold no state: one instance is the record."""
 
-    about: ClassVar[About]
-    Settings: ClassVar[type[Dataset]]
-    pairing: ClassVar[Literal["paired", "unpaired", "either"]]
+    about: About
+    Settings: type[Dataset]
+    pairing: Literal["paired", "unpaired", "either"]
     """In which group of ``params.yaml`` it may stand."""
     line_art: ClassVar[bool] = False
     """Whether A holds line drawings, whose lines the check for leakage compares."""
