@@ -184,7 +184,7 @@ def test_another_file_is_not_kept(server: Server) -> None:
 
 def test_a_missing_page(server: Server) -> None:
     server.behaviour = "missing"
-    refused("the weights file is not there", "the download failed: the server answered 404 File not found")
+    refused("the weights file is not there", "the download failed: the server answered 404 Not Found")
 
 
 def test_a_stalled_connection(server: Server) -> None:
