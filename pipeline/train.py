@@ -63,7 +63,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
     precision = pick_precision(params.compute, device)
     identity = json.dumps(
         [
-            str(run), settings, prepared.data_sha256, code, torch.__version__, device.type, precision, world.size,
+            str(run), settings, prepared.data_sha256, prepared.augment, code, torch.__version__, device.type, precision, world.size,
             params.compute.deterministic, params.compute.compile,
         ],
         sort_keys=True,
@@ -86,6 +86,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             **identity_of(run, settings, prepared, code),
             "status": outcome.status,
             "reason": outcome.reason,
+            "augment": prepared.augment,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
             "precision": precision,
             "processes": world.size,

@@ -33,14 +33,18 @@ class Compared(NamedTuple):
     @property
     def shared(self) -> bool:
         """Whether all methods have it from ``training`` or ``networks``."""
-        return "." in self.name or self.name in Training.model_fields
+        return "." in self.name or self.name == "augment" or self.name in Training.model_fields
 
 
 def compared(record: Mapping[str, Any]) -> list[Compared]:
     """Of a run.json: every setting that the run has and the paper names."""
     config = record["config"]
     method = config["method"]
-    settings = {**config["training"], **{name: value for name, value in method.items() if value is not None}}
+    settings = {
+        **({"augment": record["augment"]} if "augment" in record else {}),  # older runs shifted, and didn't say so
+        **config["training"],
+        **{name: value for name, value in method.items() if value is not None},
+    }
     networks = [method.get("generator"), *(["patchgan"] if record["parameters"]["discriminator"] else [])]
     for network in networks:
         settings.update({f"{network}.{key}": value for key, value in config["networks"].get(network, {}).items()})

@@ -120,6 +120,12 @@ def test_settings_are_beside_the_methods_own_paper(tree: Path) -> None:
     assert "patchgan" not in method_sentence(record_of(tree, "mae"))  # it has no discriminator
 
 
+@pytest.mark.parametrize(("augment", "differs"), [("shift", True), ("resize-crop", False), ("none", True)])
+def test_another_augmentation_than_the_paper_s_is_told(tree: Path, augment: str, differs: bool) -> None:
+    record = {**record_of(tree, "pix2pix_l10"), "augment": augment}
+    assert (f"augment {augment} (resize-crop)" in method_sentence(record)) == differs
+
+
 def test_what_a_method_sets_itself_is_what_counts(tree: Path) -> None:
     record = record_of(tree, "pix2pix")
     record["config"]["method"].update(learning_rate=1e-3, adversarial="hinge", generator="resnet")
