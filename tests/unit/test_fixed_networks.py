@@ -132,9 +132,14 @@ def test_batch_size_does_not_matter(network):
     torch.testing.assert_close(network.features(x), one_by_one, rtol=1e-4, atol=1e-5)
 
 
+def test_grey_is_seen_as_the_colour_that_it_is(network):
+    grey = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert torch.equal(network.features(grey), network.features(grey.expand(-1, 3, -1, -1)))
+
+
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(1, 3, 31, 64), torch.zeros(1, 1, 64, 64), torch.zeros(3, 64, 64), torch.zeros(1, 3, 64, 64, dtype=torch.uint8)],
+    [torch.zeros(1, 3, 31, 64), torch.zeros(1, 2, 64, 64), torch.zeros(3, 64, 64), torch.zeros(1, 3, 64, 64, dtype=torch.uint8)],
 )
 def test_wrong_images_are_an_error(network, images):
     with pytest.raises(ValueError, match="expected floating point N×3×H×W"):
