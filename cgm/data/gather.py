@@ -362,17 +362,17 @@ def _groups(sides: Found, looks: Looks, settings: FileSettings, report: Report, 
     carves = not {"val", "test"} <= sides.keys()
     if settings.near_duplicates and carves:
         rules.append("look-alikes")
-        twins: Counter[tuple[Any, Any]] = Counter()
-        sides_seen = [side for side in SIDES if sides["train"].get(side)]
-        for side in sides_seen:
-            listed = sides["train"][side]
-            for first, second in splits.near_twins([looks[item.path, item.part] for item in listed]):
-                twins[unit(side, listed[first]), unit(side, listed[second])] += 1
-        # A pair is another's twin if both of its pictures are: line drawings and masks are often alike where what they stand for isn't.
-        alike = [both for both, count in twins.items() if count == (len(sides_seen) if paired else 1)]
-        for first, second in alike:
-            union.join(first, second)
-        report.facts["near twins in train"] = len(alike)
+        listed = {side: items for side, items in sides["train"].items() if items}
+        twins = {side: splits.near_twins([looks[item.path, item.part] for item in items]) for side, items in listed.items()}
+        if paired and len(twins) == 2:
+            # A pair is another's twin if both of its pictures are: line drawings and masks are often alike where what they stand for isn't.
+            # (Both sides stand in the order of their ids.)
+            twins = {"A": splits.in_both(twins["A"], twins["B"])}
+        for side, found_twins in twins.items():
+            items = listed[side]
+            for item, least in zip(items, splits.families(found_twins, len(items)), strict=True):
+                union.join(unit(side, items[least]), unit(side, item))
+        report.facts["near twins in train"] = sum(map(len, twins.values()))
     # Which file is the same, byte for byte, on the side of the conditions?
     same: dict[str, tuple[str, str]] = {}
     for side, item in train:

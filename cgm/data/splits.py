@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.errors import UserError
@@ -49,29 +48,45 @@ class Groups:
         self._above[high] = low
 
 
-def near_twins(looks: Sequence[Look]) -> list[tuple[int, int]]:
-    """Indices of every two pictures that look alike: by their perceptual hashes and by their colours. A picture of one colour looks like
-    nothing."""
+def near_twins(looks: Sequence[Look]) -> np.ndarray:
+    """P×2: the indices of every two pictures that look alike, by their perceptual hashes and by their colours, the lesser first. A picture
+    of one colour looks like nothing."""
     import numpy as np
 
     from cgm.data.survey import THUMB
 
-    rows = [index for index, look in enumerate(looks) if not look.one_colour]
+    rows = np.array([index for index, look in enumerate(looks) if not look.one_colour], np.int64)
     hashes = np.array([looks[row].hash for row in rows], np.uint64)
     thumbs = np.frombuffer(b"".join(looks[row].thumb for row in rows), np.uint8).reshape(len(rows), THUMB * THUMB * 3)
-    found = []
+    found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(rows), BLOCK):
         near = np.bitwise_count(hashes[start : start + BLOCK, None] ^ hashes[None, start:]) <= TWIN_BITS
-        for first, second in zip(*(place + start for place in np.nonzero(near)), strict=True):
-            if first < second and _colours_apart(thumbs[first], thumbs[second]) < TWIN_COLOURS:
-                found.append((rows[first], rows[second]))
-    return found
+        first, second = (place + start for place in np.nonzero(np.triu(near, 1)))
+        for part in range(0, len(first), BLOCK):
+            one, other = first[part : part + BLOCK], second[part : part + BLOCK]
+            apart = np.sqrt(np.square((thumbs[one].astype(np.float32) - thumbs[other]) / 255).mean(axis=1))
+            found.append(rows[np.stack([one, other], axis=1)[apart < TWIN_COLOURS]])
+    return np.concatenate(found)
 
 
-def _colours_apart(first: np.ndarray, second: np.ndarray) -> float:
+def in_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The rows of P×2 that stand in Q×2 too."""
     import numpy as np
 
-    return float(np.sqrt(np.mean(np.square((first.astype(np.float64) - second) / 255))))
+    wide = 1 + max((int(each.max()) for each in (first, second) if each.size), default=0)
+    return first[np.isin(first[:, 0] * wide + first[:, 1], second[:, 0] * wide + second[:, 1])]
+
+
+def families(twins: np.ndarray, count: int) -> np.ndarray:
+    """For each of ``count`` pictures the least index among those that twins connect it with."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(twins), bool), (twins[:, 0], twins[:, 1])), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    _, least = np.unique(labels, return_index=True)
+    return least[labels]
 
 
 def carve(ids: Iterable[str], missing: Sequence[str], groups: Mapping[str, str], what: str) -> dict[str, list[str]]:
@@ -115,12 +130,12 @@ def figures(groups: Mapping[str, str], rules: Sequence[str]) -> dict[str, Any]:
     return {"rules": list(rules), "of_several": len(several), "pictures_in_them": sum(several), "largest": max(several, default=1)}
 
 
-def across(twins: Iterable[tuple[int, int]], split_of: Sequence[str]) -> dict[str, int]:
+def across(twins: np.ndarray, split_of: Sequence[str]) -> dict[str, int]:
     """How many twins stand in two splits: ``{"train/test": 0, …}``."""
+    import numpy as np
+
     order = ("train", "val", "test")
-    found = {f"{one}/{other}": 0 for one, other in (*pairwise(order), ("train", "test"))}
-    for first, second in twins:
-        one, other = sorted((split_of[first], split_of[second]), key=order.index)
-        if one != other:
-            found[f"{one}/{other}"] += 1
-    return found
+    places = np.array([order.index(split) for split in split_of], np.int64)
+    both = np.sort(places[twins], axis=1)
+    pairs = [(0, 1), (1, 2), (0, 2)]
+    return {f"{order[one]}/{order[other]}": int(((both[:, 0] == one) & (both[:, 1] == other)).sum()) for one, other in pairs}
