@@ -7,7 +7,6 @@ comments and the other entries keep their places.
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from cgm.core.errors import UserError
 from cgm.core.files import remove, write_text
+from cgm.core.processes import processors
 from cgm.data.sources.folder import FOLDER
 from cgm.experiment.params import Params, Run
 from cgm.experiment.reading import NAME, load_params, parse_params
@@ -54,7 +54,7 @@ def add(params_path: Path, name: str, places: Sequence[str], *, paired: bool | N
 
     raw, prepared = PLACE / "raw" / name, PLACE / "prepared" / name
     FOLDER.fetch(settings, raw, paired=paired)
-    card = prepare(settings, raw, prepared, name=name, paired=paired, processes=_processors())
+    card = prepare(settings, raw, prepared, name=name, paired=paired, processes=processors())
     print(f"pictures    {'pairs' if paired else 'two domains without pairs'}, {card['image_size']} px, fit: {card['fit']}")
     print(f"sheet       {prepared / 'sheet.png'}")
     estimate = _estimate(parse_params(_loaded(text), name=str(params_path)), name, prepared)
@@ -153,10 +153,6 @@ def _group(document: CommentedMap, keys: Sequence[str], path: Path) -> Commented
     if not isinstance(found, CommentedMap):
         raise UserError(f"{path}: {'.'.join(keys)}: found {type(found).__name__}, expected a mapping")
     return found
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _estimate(params: Params, name: str, prepared: Path) -> str:

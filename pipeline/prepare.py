@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from cgm.core.errors import UserError
+from cgm.core.processes import processors
 from cgm.data.prepare import prepare
 from cgm.experiment import paths
 from cgm.experiment.params import Params
@@ -16,7 +16,7 @@ from pipeline.stage_command import main
 
 
 def stage(params: Params, dataset: str, processes: str | None) -> None:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = processors()
     if processes is not None and not (processes.isdecimal() and int(processes) >= 1):
         raise UserError(f"argument processes={processes}: expected a whole number from 1 on")
     prepare(

@@ -6,23 +6,22 @@ import hashlib
 import io
 import struct
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import resvg_py
 from PIL import Image, UnidentifiedImageError
 
 from cgm.core.errors import UserError
+from cgm.core.processes import in_processes
 
 Fit = Literal["pad", "crop", "stretch"]
 Part = Literal["", "left", "right"]
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
-CHUNK = 64
-"""Pictures a worker process takes at once."""
 ORIENTATION = 0x0112
 """EXIF's tag; values 2 to 8 say how the stored picture is turned."""
 TURNED: dict[int, Image.Transpose] = {
@@ -39,8 +38,6 @@ PNG, DEEP = b"\x89PNG\r\n\x1a\n", 16
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, struct.error, RuntimeError)
 """What decoders raise on files that aren't whole, or aren't theirs."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,32 +311,3 @@ def rasterise_all(jobs: Sequence[Job], shape: Shape, processes: int) -> Iterator
 
 def _rasterise(job: Job, shape: Shape) -> np.ndarray:
     return rasterise(job, shape)
-
-
-def in_processes(function: Callable[[T, Any], R], jobs: Sequence[T], setting: Any, processes: int) -> Iterator[R]:
-    """``function(job, setting)`` for each job, in their order."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    processes = min(processes, -(-len(jobs) // CHUNK))  # starting a process takes as long as some hundred images
-    if processes <= 1:
-        for job in jobs:
-            yield function(job, setting)
-        return
-    # Spawned, not forked: a fork of a process that has threads (torch, BLAS) may hang.
-    executor = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        # A window of chunks: map() would hand out all jobs at once, and hold every result that its reader hasn't taken yet.
-        waiting = []
-        for start in range(0, len(jobs), CHUNK):
-            waiting.append(executor.submit(_several, function, jobs[start : start + CHUNK], setting))
-            if len(waiting) > 2 * processes:
-                yield from waiting.pop(0).result()
-        for chunk in waiting:
-            yield from chunk.result()
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _several(function: Callable[[T, Any], R], jobs: Sequence[T], setting: Any) -> list[R]:
-    return [function(job, setting) for job in jobs]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cgm.core.processes import CHUNK, in_processes, processors
 from cgm.core.progress import counted
-from cgm.data.raster import CHUNK, UNREADABLE, Job, Reading, as_pixels, decode, half, in_processes
+from cgm.data.raster import UNREADABLE, Job, Reading, as_pixels, decode, half
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,13 +66,9 @@ class Look:
 
 def survey(jobs: Sequence[Job], name: str) -> list[Look]:
     """A look at each file, in their order. ``name``: the dataset's, for the progress bar."""
-    processes = 1 if len(jobs) <= SURVEYED_ALONE else _processors()
+    processes = 1 if len(jobs) <= SURVEYED_ALONE else processors()
     looks = in_processes(look, jobs, None, processes)
     return list(counted(looks, len(jobs), f"fetch {name}")) if len(jobs) > CHUNK else list(looks)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def look(job: Job, _: None = None) -> Look:
