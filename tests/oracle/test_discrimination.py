@@ -12,6 +12,8 @@ from benchmarks.study.generators import GENERATORS, load_pool
 from benchmarks.study.tolerances import CLAIMS, STABLE
 from cgm.evaluation.judges import load_judge
 
+pytestmark = pytest.mark.slow  # a study of two minutes, whose figures stand in docs/metrics.md
+
 torch.set_num_threads(1)
 
 

@@ -91,7 +91,7 @@ def test_the_record_says_where_they_are_from(made: tuple[Path, Params]) -> None:
     assert first["outputs"] == {"folder": "theirs/0", "sha256": first["outputs"]["sha256"], "count": COUNT}
     assert first["outputs"]["sha256"] != second["outputs"]["sha256"]
     assert len({records[str(run)]["outputs"]["sha256"] for run in runs_of("one_set")}) == 1
-    assert set(records[str(runs_of("mae")[0])]) - set(first) <= {"deterministic", "compiled", "captured", "resumed"}
+    assert set(records[str(runs_of("mae")[0])]) - set(first) <= {"augment", "deterministic", "compiled", "captured", "resumed"}
     assert (folder / paths.run_folder(runs_of("theirs")[0]) / "history.csv").read_text() == "kimg,step\n"
 
 

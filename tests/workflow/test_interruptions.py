@@ -63,10 +63,10 @@ def test_a_failing_run_takes_no_other_down(project: Project, engine: str) -> Non
 @pytest.mark.parametrize(
     ("engine", "number", "second"),
     [
-        ("snakemake", signal.SIGKILL, "snakemake"),
+        pytest.param("snakemake", signal.SIGKILL, "snakemake", marks=pytest.mark.slow),
         ("snakemake", signal.SIGKILL, "dvc"),
         ("snakemake", signal.SIGINT, "snakemake"),
-        ("dvc", signal.SIGKILL, "snakemake"),
+        pytest.param("dvc", signal.SIGKILL, "snakemake", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_engine(project: Project, tmp_path: Path, engine: str, number: signal.Signals, second: str) -> None:

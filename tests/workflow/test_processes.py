@@ -74,6 +74,7 @@ def test_the_same_curve_as_one_process(project: Project, whole: dict[str, bytes]
                 assert two[name] == pytest.approx(one[name], rel=0.03 if one["step"] > 50 else 2e-3, abs=5e-3), (name, one["step"])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_they_end_the_same(project: Project, whole: dict[str, bytes]) -> None:
     shutil.rmtree(project.folder / "results")
     process = project.start(*torchrun(2))
