@@ -563,12 +563,12 @@ def everything(folder: Path) -> tuple[dict[str, bytes], dict[tuple[Path, str], s
         (DATA, "add"): section(
             "The estimate depends on the machine, so its numbers are left out here, as are bars of progress.",
             f"```text\n{transcript}\n```",
-            "The sheet has a row of conditions over a row of targets, for each of train, val and test:",
+            "The sheet has a row of conditions over a row of targets for each of train, val and test, twelve pairs at most:",
             shown("sheet", "three pairs of rows of small pictures, line drawings over the same drawings in colour"),
             of=[OPENMOJI],
         ),
         (DATA, "layouts"): section(
-            "A picture a layout. Left is what lies in the folder, right are the first pictures that are made of it, below is what is printed.",
+            "A picture a layout. Left is what lies in the folder, right is what is made of it, below is what the command prints.",
             *layouts,
             of=[OPENMOJI, PHOTOGRAPHS],
         ),
@@ -616,8 +616,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Make the pictures and transcripts of docs/data.md and docs/use.md.")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where something would come out otherwise")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        pictures, sections = everything(Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            pictures, sections = everything(Path(folder))
+    except UserError as error:
+        sys.exit(f"error: {error}")
     if arguments.check:
         if found := list(differing(pictures, sections)):
             sys.exit(f"error: out of date: {'; '.join(found)}; run {COMMAND}")
