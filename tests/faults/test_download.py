@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import tarfile
 import threading
 import time
@@ -463,6 +464,10 @@ def test_an_archive_of_each_layout(server: Server, project: Path, name: str) -> 
     assert len(server.asked) == 1
 
 
+def place(settings: object) -> Path:
+    return url.cache() / URL.place(settings)
+
+
 def test_an_archive_whose_hash_nobody_knows_is_pinned(server: Server, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = entry(server, "sides.zip")
     before = URL.identity(settings, project)
@@ -471,42 +476,84 @@ def test_an_archive_whose_hash_nobody_knows_is_pinned(server: Server, project: P
     assert URL.identity(settings, project) == before
     pins = json.loads((project / "data/pins.json").read_text())
     assert pins[server.address("sides.zip")]["sha256"] == hashlib.sha256(server.files["sides.zip"]).hexdigest()
-    (url.cache() / "sides.zip").unlink()
+    place(settings).unlink()
     server.files["sides.zip"] = server.files["joined.tar.gz"]
-    with pytest.raises(UserError, match="gave a file with SHA-256"):
+    pinned = f"and you want the new one, take {server.address('sides.zip')} out of {project}/data/pins.json"
+    with pytest.raises(UserError, match="gave a file with SHA-256") as error:
         URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
+    assert pinned in str(error.value)
     assert len(read_listing(project / "raw" / "mine")) == 48, "what was fetched stays"
+    place(settings).write_bytes(server.files["sides.zip"])
+    with pytest.raises(UserError, match="found SHA-256") as error:
+        URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
+    assert pinned in str(error.value)
 
 
-def test_a_file_placed_by_hand_is_as_good_and_a_wrong_one_is_told(server: Server, project: Path) -> None:
+@pytest.mark.parametrize("pinned", [True, False])
+def test_another_address_of_the_same_file_name_is_another_archive(server: Server, project: Path, pinned: bool) -> None:
+    """Neither gets the other's pictures, hash or card, and neither puts the other out of the cache."""
+    bodies = {"one/data.zip": server.files["sides.zip"], "two/data.zip": zip_of(*[(f"set/train/{n}.png", png(n, 64)) for n in range(24)])}
+    server.files |= bodies
+    entries = {
+        name: entry(server, name, **({} if pinned else {"sha256": hashlib.sha256(body).hexdigest()})) for name, body in bodies.items()
+    }
+    for _ in range(2):
+        for name, settings in entries.items():
+            URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
+            archive = json.loads((project / "raw" / "mine" / "source.json").read_text())["archive"]
+            assert archive == {"name": server.address(name), "sha256": hashlib.sha256(bodies[name]).hexdigest()}
+    assert [path for path, _ in server.asked] == [f"/{name}" for name in bodies]
+    assert (project / "data/pins.json").exists() == pinned
+    if pinned:
+        pins = json.loads((project / "data/pins.json").read_text())
+        assert {name: pin["sha256"] for name, pin in pins.items()} == {
+            server.address(name): hashlib.sha256(body).hexdigest() for name, body in bodies.items()
+        }
+
+
+def test_mirrors_of_one_hash_share_a_file_and_any_address_has_a_name(server: Server, project: Path) -> None:
+    digest = "a" * 64
+    places = {URL.place(entry(server, "x", url=[address], sha256=digest)) for address in ("https://a/x.zip", "https://b/y/x.zip?v=2#top")}
+    assert places == {Path("a" * 16, "x.zip")}
+    for address in ("https://a", "https://a/", "https://a/..", "https://a/?x=/y"):
+        assert URL.place(entry(server, "x", url=address)).name == "archive"
+
+
+def test_a_file_placed_by_hand_is_as_good_and_a_wrong_one_is_told(
+    server: Server, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = entry(server, "sides.zip", sha256=hashlib.sha256(server.files["sides.zip"]).hexdigest())
-    url.cache().mkdir(parents=True)
-    (url.cache() / "sides.zip").write_bytes(server.files["sides.zip"])
+    place(settings).parent.mkdir(parents=True)
+    place(settings).write_bytes(server.files["sides.zip"])
     URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
     assert not server.asked
-    (url.cache() / "sides.zip").write_bytes(b"tampered with")
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if "nothing is downloaded" in line)
+    assert told.startswith(f"sides.zip: found at {place(settings)} (SHA-256 ")
+    place(settings).write_bytes(b"tampered with")
     with pytest.raises(UserError, match=r"sides\.zip: found SHA-256 .*, expected .*; remove it, then run the fetch stage again"):
         URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
 
 
 def test_a_mirror_is_asked_first(server: Server, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(url.MIRROR, server.address("mirror/"))
-    server.files["mirror/sides.zip"] = server.files["sides.zip"]
-    URL.fetch(entry(server, "sides.zip"), project / "raw" / "mine", paired=True, root=project)
-    assert [name for name, _ in server.asked] == ["/mirror/sides.zip"]
+    settings = entry(server, "sides.zip")
+    server.files[f"mirror/{URL.place(settings)}"] = server.files["sides.zip"]
+    URL.fetch(settings, project / "raw" / "mine", paired=True, root=project)
+    assert [name for name, _ in server.asked] == [f"/mirror/{URL.place(settings)}"]
 
 
 def test_without_a_network_the_file_the_address_and_the_place_are_named(server: Server, project: Path) -> None:
     settings = SOURCES["horse2zebra"].Settings(source="horse2zebra", kimg=1.0)
-    place = url.cache() / "cyclegan-horse2zebra.zip"
     SOURCES["horse2zebra"].check(settings, project)
     source = SOURCES["horse2zebra"]
+    assert source.place(settings) == Path("cyclegan-horse2zebra.zip")
     assert source.addresses(settings)[0].endswith("/cyclegan/datasets/horse2zebra.zip")
     wanted = entry(server, "gone.zip", url="http://127.0.0.1:9/gone.zip")
-    with pytest.raises(
-        UserError, match=rf"download http://127\.0\.0\.1:9/gone\.zip by other means and place it at {place.parent}/gone\.zip"
-    ):
+    with pytest.raises(UserError, match=rf"gone\.zip by other means and place it at {place(wanted)}, or name"):
         URL.fetch(wanted, project / "raw" / "mine", paired=True, root=project)
+    place(wanted).write_bytes(server.files["sides.zip"])
+    URL.fetch(wanted, project / "raw" / "mine", paired=True, root=project)
+    shutil.rmtree(project / "raw")
     assert not (project / "raw").exists() or not list((project / "raw").iterdir())
 
 

@@ -60,9 +60,9 @@ class Canonical(Archive):
     def addresses(self, settings: Any) -> list[str]:
         return [f"{HOST}/{self.archive}"]
 
-    def file_name(self, settings: Any) -> str:
+    def place(self, settings: Any) -> Path:
         # Both papers have a facades and a maps.
-        return self.archive.replace("/datasets/", "-").replace("/", "-")
+        return Path(self.archive.replace("/datasets/", "-").replace("/", "-"))
 
     def published(self, settings: Any) -> tuple[str | None, int | None]:
         return self.sha256, self.size
@@ -71,7 +71,7 @@ class Canonical(Archive):
         return {"licence": self.terms, "attribution": self.about.citation}
 
     def check(self, settings: Any, root: Path) -> None:
-        path = cache() / self.file_name(settings)
+        path = cache() / self.place(settings)
         if self.by_hand and not path.is_file():
             raise UserError(
                 f"{path}: not found, and its publisher no longer offers it ({self.terms}); place your own copy of the archive there"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
@@ -18,11 +21,13 @@ from cgm.data.layouts import Found
 from cgm.data.sources.files import Files, FileSettings
 
 CACHE, MIRROR = "CGM_CACHE", "CGM_MIRROR"
-"""Environment variables: the folder for downloads, and an address that is asked first, for ``<mirror>/<file name>``."""
+"""Environment variables: the folder for downloads, and an address that is asked first, for ``<mirror>/<place in the cache>``."""
 PINS = Path("data/pins.json")
 """Hashes of archives whose publisher names none, as they were at their first download. Committed, so that every clone gets the same."""
 PICTURES = "pictures"
 """Where the archive is unpacked, below the raw folder."""
+DIGITS = 16
+"""Of a hash, in names of folders and in messages."""
 
 
 def cache() -> Path:
@@ -35,8 +40,9 @@ def cache() -> Path:
 class Archive(Files):
     """A source whose pictures come in an archive. Subclasses say which."""
 
-    def file_name(self, settings: Any) -> str:
-        return self.addresses(settings)[0].rstrip("/").rpartition("/")[2]
+    def place(self, settings: Any) -> Path:
+        """Of the archive in the cache, and at a mirror: another archive of the same file name has another one."""
+        raise NotImplementedError
 
     def addresses(self, settings: Any) -> list[str]:
         """In the order in which they are tried."""
@@ -71,20 +77,28 @@ class Archive(Files):
         from cgm.core.download import download
 
         expected, size = self.published(settings)
-        pinned = _pins(root).get(self.pin(settings))
-        expected = expected or (pinned["sha256"] if pinned else None)
+        pinned = _pins(root).get(self.pin(settings)) if expected is None else None
+        changed = ""
+        if pinned:
+            expected = pinned["sha256"]
+            changed = f"; if its publisher has changed the file and you want the new one, take {self.pin(settings)} out of {root / PINS}"
         urls = self.addresses(settings)
-        path = cache() / self.file_name(settings)
-        remedy = f"download {urls[0]} by other means and place it at {path}, or name a mirror in ${MIRROR}"
+        place = self.place(settings)
+        path = cache() / place
+        remedy = f"download {urls[0]} by other means and place it at {path}, or name a mirror in ${MIRROR}{changed}"
         if not path.is_file():
             mirror = os.environ.get(MIRROR)
-            first = [f"{mirror.rstrip('/')}/{path.name}"] if mirror else []
+            first = [f"{mirror.rstrip('/')}/{place.as_posix()}"] if mirror else []
             room = 2 * (size or 0)  # its pictures, unpacked
             digest = download([*first, *urls], path, expected, what="archive", found=path.is_file, remedy=remedy, size=size, room=room)
         else:
             digest = sha256(path)
+            print(f"{path.name}: found at {path} (SHA-256 {digest[:DIGITS]}…), so nothing is downloaded", file=sys.stderr, flush=True)
         if expected is not None and digest != expected:
-            raise UserError(f"{path}: found SHA-256 {digest[:16]}…, expected {expected[:16]}…; remove it, then run the fetch stage again")
+            raise UserError(
+                f"{path}: found SHA-256 {digest[:DIGITS]}…, expected {expected[:DIGITS]}…; remove it, then run the fetch stage again"
+                f"{changed}"
+            )
         if expected is None:
             self._pin(settings, root, path, digest)
         return path, digest
@@ -97,7 +111,7 @@ class Archive(Files):
         pins = _pins(root)
         pins[self.pin(settings)] = {"sha256": digest, "bytes": path.stat().st_size, "date": time.strftime("%Y-%m-%d")}
         write_json(root / PINS, pins)
-        print(f"{path.name}: no hash is published; SHA-256 {digest[:16]}… is pinned in {PINS}, which should be committed")
+        print(f"{path.name}: no hash is published; SHA-256 {digest[:DIGITS]}… is pinned in {PINS}, which should be committed")
 
     def identity(self, settings: Any, root: Path) -> dict[str, Any]:
         """The hash, where one is known; where not, the address. Another mirror of the same file changes nothing."""
@@ -143,6 +157,13 @@ class Url(Archive):
 
     def addresses(self, settings: Any) -> list[str]:
         return list(settings.url)
+
+    def place(self, settings: Any) -> Path:
+        """In a folder named by the archive's hash where the entry has it, so that mirrors share one file; else by that of the address."""
+        address = self.addresses(settings)[0]
+        known = settings.sha256 or hashlib.sha256(address.encode()).hexdigest()
+        name = urlsplit(address).path.rstrip("/").rpartition("/")[2]
+        return Path(known[:DIGITS], name if name.strip(".") else "archive")
 
     def published(self, settings: Any) -> tuple[str | None, int | None]:
         return settings.sha256, settings.bytes
