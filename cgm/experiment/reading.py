@@ -38,7 +38,12 @@ def read_yaml(path: str | Path, *, remedy: str) -> Any:
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); expected a file") from None
     except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2026-13-01
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}{_advice(error)}") from None
+
+
+def _advice(error: Exception) -> str:
+    """For what the reader refuses although it looks right: a colon within braces or brackets."""
+    return "; within { } and [ ] put quotes around what holds a colon, such as an address" if "unexpected ':'" in str(error) else ""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from cgm.core.errors import UserError
 from cgm.experiment.reading import load_params, parse_params, read_yaml
@@ -224,6 +226,25 @@ def test_neither_engine_reads_a_colon_within_brackets(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
     with pytest.raises(DvcException):
         parse_yaml("seeds: [1:30]\n", "params.yaml")
+
+
+def test_an_address_within_braces_is_told_to_be_quoted(tmp_path: Path) -> None:
+    """DVC reads params.yaml too, by the same reader, so that ours can't be the only one to take it."""
+    entry = '  mine: {source: url, url: "https://example.org/mine.tar.gz", kimg: 1.0}\n'
+    text = (ROOT / "experiments/smoke.yaml").read_text().replace("\ndatasets:\n", f"\ndatasets:\n{entry}")
+    (tmp_path / "params.yaml").write_text(text)
+    assert load_params(tmp_path / "params.yaml").datasets["mine"].url == ("https://example.org/mine.tar.gz",)
+    (tmp_path / "params.yaml").write_text(text.replace('"https', "https").replace('gz"', "gz"))
+    with pytest.raises(UserError, match=r"not valid YAML: .*; within .* put quotes around what holds a colon, such as an address$"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_the_pages_examples_are_valid_yaml() -> None:
+    """Each entry as it stands, less the dots that stand for the rest."""
+    found = [block for page in (ROOT / "docs").glob("*.md") for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)]
+    assert found
+    for block in found:
+        YAML(typ="safe").load(block)
 
 
 def test_reading_an_experiment_imports_nothing_that_is_slow(tmp_path: Path) -> None:
