@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,14 +19,13 @@ from ruamel.yaml.error import YAMLError
 
 from cgm.core.console import any_encoding
 from cgm.core.errors import UserError
-from cgm.core.files import write_text
 from cgm.core.registry import places
 from cgm.data.sources import SOURCES
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.record import Packaged
-from pipeline import stage_table, translate_command
+from pipeline import params_text, stage_table, translate_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     how = entry.add_mutually_exclusive_group()
     how.add_argument("--paired", action="store_const", const=True, dest="paired", help="A and B belong together by their names")
     how.add_argument("--unpaired", action="store_const", const=False, dest="paired", help="two domains (default: as the names say)")
-    entry.add_argument("--size", type=int, default=64, metavar="PX", help="(default: %(default)s)")
-    entry.add_argument("--kimg", type=float, default=8.0, help="budget a method, thousands of images (default: %(default)s)")
+    entry.add_argument("--size", metavar="PX", help="prepared size: a side, or HEIGHTxWIDTH (default: 64)")
+    entry.add_argument("--kimg", type=float, help="budget a method, thousands of images (default: 8)")
     entry.add_argument(
         "--set",
         action="append",
@@ -83,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 arguments.name,
                 arguments.paths,
                 paired=arguments.paired,
-                size=arguments.size,
-                kimg=arguments.kimg,
                 more=_values(arguments.set),
+                size=_size(arguments.size),
+                kimg=arguments.kimg,
             )
         elif arguments.command == "remove":
             from pipeline import add
@@ -114,22 +114,34 @@ def choose_experiment(name: str, *, force: bool = False) -> None:
         raise UserError(f"{EXPERIMENTS / name}.yaml: not found; expected one of {', '.join(known)}")
     if PARAMS.exists() and PARAMS.read_bytes() not in known.values() and not force:
         raise UserError(f"{PARAMS}: was edited and equals none of {EXPERIMENTS}/; keep a copy of it and repeat with --force")
-    write_text(PARAMS, known[name].decode())
+    params_text.rewrite(PARAMS, known[name].decode())
     print(f"{PARAMS}: now experiment {name}; `make all` runs what that changes")
 
 
 def _values(assignments: Sequence[str]) -> dict[str, Any]:
     """``key=value``, the value as YAML reads it."""
-    found = {}
+    found: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
             raise UserError(f"--set {assignment}: expected KEY=VALUE")
         try:
-            found[key] = YAML(typ="safe").load(value)
-        except YAMLError:
+            new = YAML(typ="safe").load(value)
+        except (YAMLError, ValueError):
             raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+        if found.setdefault(key, new) != new:
+            raise UserError(f"--set {assignment}: --set {key} stands there twice, with {found[key]!r} too; leave one of them out")
     return found
+
+
+def _size(text: str | None) -> int | list[int] | None:
+    """``64`` or ``64x96``, height and width, as the setting has it."""
+    if text is None:
+        return None
+    sides = re.split("[x×]", text)
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise UserError(f"--size {text}: expected pixels a side, such as 64, or HEIGHTxWIDTH, such as 64x96")
+    return int(text) if len(sides) == 1 else [int(side) for side in sides]
 
 
 def check() -> None:

@@ -173,8 +173,9 @@ def _paired(sides: Found, looks: Looks, report: Report, base: Path, settings: Fi
             )
             continue
         named = {side: _unique(by_side.get(side, []), base) for side in SIDES}
-        if not named["A"].keys() & named["B"].keys() and (renamed := _by_affix(named, report)) is not None:
-            named = renamed
+        if not named["A"].keys() & named["B"].keys() and (renamed := by_affix(named)) is not None:
+            named, cut = renamed
+            report.notes.append(f"pairs are found by names {cut['A']} in A and {cut['B']} in B, * being what they share")
         kept: dict[str, list[Item]] = {side: [] for side in SIDES}
         for identity in sorted(named["A"].keys() | named["B"].keys()):
             both = [named[side].get(identity) for side in SIDES]
@@ -186,7 +187,7 @@ def _paired(sides: Found, looks: Looks, report: Report, base: Path, settings: Fi
                 report.unusable.append((_short(alone.path, base), f"no picture of that name on side {other} of {split}"))
                 continue
             first, second = looks[a.path, a.part], looks[b.path, b.part]
-            if not (first.problem or second.problem) and not _one_shape(first, second):
+            if not (first.problem or second.problem) and not one_shape(first, second):
                 sizes = f"{second.width}×{second.height} px beside {first.width}×{first.height} px of {_short(a.path, base)}"
                 report.unusable.append((_short(b.path, base), f"{sizes}: the pair doesn't align"))
                 continue
@@ -207,8 +208,11 @@ def _unique(listed: Sequence[Item], base: Path) -> dict[str, Item]:
     return found
 
 
-def _by_affix(named: dict[str, dict[str, Item]], report: Report) -> dict[str, dict[str, Item]] | None:
-    """``0001_A`` and ``0001_B``: what all names of a side begin and end with is left out, if the rest pairs them."""
+def by_affix(named: dict[str, dict[str, Item]]) -> tuple[dict[str, dict[str, Item]], dict[str, str]] | None:
+    """``0001_A`` and ``0001_B``: what all names of a side begin and end with is left out, if the rest pairs any.
+
+    ``named``: by side, then by name. Returns the same by what is left of the names, and what they look like, ``*_A``, by side.
+    """
     found, cut = {}, {}
     for side, items in named.items():
         names = list(items)
@@ -226,8 +230,7 @@ def _by_affix(named: dict[str, dict[str, Item]], report: Report) -> dict[str, di
             return None
     if not found["A"].keys() & found["B"].keys():
         return None
-    report.notes.append(f"pairs are found by names {cut['A']} in A and {cut['B']} in B, * being what they share")
-    return found
+    return found, cut
 
 
 def _shared_start(names: Sequence[str]) -> str:
@@ -235,7 +238,7 @@ def _shared_start(names: Sequence[str]) -> str:
     return least[: next((place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))]
 
 
-def _one_shape(first: Look, second: Look) -> bool:
+def one_shape(first: Look, second: Look) -> bool:
     """Whether one is the other but for its size: B's height is A's, enlarged as its width is, to a pixel of rounding."""
     if first.width == second.width:
         return first.height == second.height

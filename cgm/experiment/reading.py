@@ -54,8 +54,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     return parse_params(read_yaml(path, remedy="run the command in the folder that holds params.yaml"), name=str(path))
 
 
-def parse_params(raw: Any, *, name: str = "params.yaml") -> Params:
-    """Validate what YAML gave; see :func:`load_params`."""
+def parse_params(raw: Any, *, name: str = "params.yaml", complete: bool = True) -> Params:
+    """Validate what YAML gave; see :func:`load_params`. ``complete``: False where it may not list anything to train yet."""
     if not isinstance(raw, dict):
         raise UserError(f"{name}: found {type(raw).__name__}, expected a mapping of settings")
     raw = dict(raw)
@@ -71,6 +71,8 @@ def parse_params(raw: Any, *, name: str = "params.yaml") -> Params:
     except ValidationError as error:
         raise UserError(f"{name}: {_explain(error, Params)}") from None
     _check(params, name)
+    if complete and not any(True for _ in params.runs()):
+        raise UserError(f"{name}: nothing to train: list at least one dataset and one method in the same group")
     return params
 
 
@@ -123,8 +125,6 @@ def _check(params: Params, name: str) -> None:
             if SOURCES[settings.source].pairing not in (pairing, "either"):
                 kind = SOURCES[settings.source].pairing
                 raise UserError(f"{name}: {group}.{dataset}.source: {settings.source!r} is {kind}; move the entry to {other}")
-    if not any(True for _ in params.runs()):
-        raise UserError(f"{name}: nothing to train: list at least one dataset and one method in the same group")
     _check_names(params, name)
     for dataset, settings in params.all_datasets.items():
         layers = params.networks.patchgan.layers

@@ -67,9 +67,11 @@ def test_pairs_of_two_folders(folder, capsys):
     cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32", "--kimg", "0.5"])
     told = capsys.readouterr()
     assert "mine: found two folders: train 18 A, 18 B; val 2 A, 2 B; test 4 A, 4 B; 32×32 px" in told.err
-    assert "pictures    pairs, 32 px, fit: crop" in told.out
+    assert "pictures    pairs (so the names say; if they aren't: --unpaired)\n" in told.out
+    assert "prepared    32 px, fit: crop, augment: resize-crop\n" in told.out
     assert "sheet       build/add/prepared/mine/sheet.png" in told.out
     assert "to train 3 methods × 2 seeds here (cpu" in told.out
+    assert "at once); translation and evaluation come on top\n" in told.out
     assert "params.yaml: datasets.mine added; look at the sheet, then run `make all`" in told.out
     assert Image.open("build/add/prepared/mine/sheet.png").width > 300
     entry = "  mine: {source: folder, a: two/sketches, b: two/photos, image_size: 32, kimg: 0.5}\n"
@@ -82,13 +84,14 @@ def test_pairs_of_two_folders(folder, capsys):
 
 def test_domains_are_seen_to_be_unpaired(folder, capsys):
     cli.main(["add", "mine", "domains", "--size", "32"])
-    assert "two domains without pairs" in capsys.readouterr().out
+    assert "pictures    two domains without pairs (so the names say; if they aren't: --paired)\n" in capsys.readouterr().out
     assert "    mine: {source: folder, path: domains, image_size: 32, kimg: 8.0}" in (folder / "params.yaml").read_text()
     assert not load_params().is_paired("mine")
 
 
-def test_further_settings(folder):
+def test_further_settings(folder, capsys):
     cli.main(["add", "mine", "two/photos", "--size", "32", "--set", "condition=grey", "--set", "near_duplicates=false"])
+    assert "pictures    pairs\n" in capsys.readouterr().out, "here no name decides"
     settings = load_params().datasets["mine"]
     assert (settings.condition, settings.near_duplicates) == ("grey", False)
 
@@ -106,6 +109,20 @@ def test_further_settings(folder):
         (["mine", "two/photos", "--set", "condition"], "--set condition: expected KEY=VALUE"),
         (["mine", "two/photos", "--set", "condition=[1"], "the value is not valid YAML"),
         (["mine", "two/photos", "--set", "conditions=grey"], "did you mean 'condition'?"),
+        (["mine", "two/photos", "--set", "a=2026-13-01"], "the value is not valid YAML"),
+        (["mine", "two/photos", "--size", "32y"], "--size 32y: expected pixels a side, such as 64, or HEIGHTxWIDTH, such as 64x96"),
+        (["mine", "two/photos", "--size", "32x32x32"], "expected pixels a side"),
+        (["mine", "domains", "--size", "32", "--set", "image_size=64"], "--set image_size: found 64, but the rest of the command says 32"),
+        (
+            ["mine", "domains", "--size", "32x64", "--set", "image_size=[64, 32]"],
+            "found [64, 32], but the rest of the command says [32, 64]",
+        ),
+        (["mine", "domains", "--kimg", "1", "--set", "kimg=2"], "--set kimg: found 2, but the rest of the command says 1.0"),
+        (["mine", "domains", "--set", "path=two"], "--set path: found 'two', but the rest of the command says 'domains'"),
+        (["mine", "domains", "--set", "a=two"], "--set a: the paths are given as PATH; leave it out"),
+        (["mine", "domains", "--set", "source=url"], "--set source: found 'url', but the rest of the command says 'folder'"),
+        (["mine", "domains", "--set", "kimg=2", "--set", "kimg=3"], "--set kimg stands there twice, with 2 too"),
+        (["mine", "domains", "--set", "image_size=0"], "datasets.mine.image_size: found 0, expected 32"),
     ],
 )
 def test_what_can_t_be_used_writes_nothing(folder, capsys, arguments, message):
@@ -120,6 +137,117 @@ def test_no_method_would_train_on_it(folder, capsys):
 
 def test_removing_what_is_not_there(folder, capsys):
     assert "no dataset mine; expected one of first" in error_of(capsys, "remove", "mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "kimg"),
+    [
+        ([], 64, 8.0),
+        (["--size", "32x64"], (32, 64), 8.0),
+        (["--size", "32×64", "--set", "image_size=[32, 64]"], (32, 64), 8.0),
+        (["--set", "image_size=[64, 96]", "--set", "kimg=0.5"], (64, 96), 0.5),
+        (["--kimg", "2", "--set", "kimg=2"], 64, 2.0),
+    ],
+)
+def test_a_setting_is_honoured_however_it_is_given(folder, options, size, kimg):
+    cli.main(["add", "mine", "domains", *options])
+    settings = load_params().all_datasets["mine"]
+    assert (settings.image_size, settings.kimg) == (size, kimg)
+
+
+def renamed(folder, **names):
+    """``two`` with other names: by side a function of the number."""
+    for side, name in names.items():
+        for path in sorted((folder / "two" / side).iterdir()):
+            path.rename(path.with_name(f"_{name(int(path.stem))}.png"))
+        for path in sorted((folder / "two" / side).iterdir()):
+            path.rename(path.with_name(path.name[1:]))
+
+
+NAMES = {
+    "the same": (True, str, str),
+    "an affix a side": (True, "{:02}_x".format, "photo-{:02}".format),
+    "none in common, as many": (False, "horse{}".format, lambda n: f"n{n * n * 7919 % 10007}"),
+    "a few in common": (False, "img{}".format, lambda n: f"img{n if n % 3 else n + 100}"),
+    "affixes that pair a few": (False, "horse_{:03}".format, lambda n: f"zebra_{n * 3:03}"),
+    "nine of ten in common": (True, "cat{}".format, lambda n: f"cat{n if n > 1 else n + 100}"),
+    "nine of ten numbers in common": (False, str, lambda n: f"{n if n > 1 else n + 100}"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_which_names_make_pairs(folder, capsys, case):
+    """Domains of one size without common names are none, nor are running numbers that meet here and there."""
+    paired, sketches, photos = NAMES[case]
+    renamed(folder, sketches=sketches, photos=photos)
+    cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32", "--set", "unusable=skip"])
+    assert load_params().is_paired("mine") == paired
+    assert ("--unpaired" if paired else "--paired") in capsys.readouterr().out
+
+
+def test_pictures_of_other_shapes_are_no_pairs_whatever_their_names(folder):
+    for path in (folder / "two" / "photos").iterdir():
+        picture(int(path.stem)).resize((48, 32)).save(path)
+    cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32"])
+    assert not load_params().is_paired("mine")
+
+
+def test_so_few_pictures_are_warned_of(folder, capsys):
+    cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32"])
+    said = capsys.readouterr().out
+    assert "warning     val has 2 conditions, expected 16 or more (best 64): whether a method was trained to competence is judged" in said
+    assert "warning     test has 4 conditions, expected 32 or more: every metric is measured on them" in said
+    assert "several metrics need more than 5 (evaluation.neighbours)" in said
+    for n in range(12, 24):
+        for side in ("sketches", "photos"):
+            (folder / "two" / side / f"{n}.png").unlink()
+    cli.main(["add", "less", "two/sketches", "two/photos", "--size", "32"])
+    assert "val has 1 condition, expected 16 or more (best 64)" in (said := capsys.readouterr().out)
+    assert "and on fewer than 2 not at all, so that nothing may be called best" in said
+
+
+def test_enough_pictures_are_not_warned_of(folder, capsys):
+    for split, start, count in (("train", 0, 8), ("val", 100, 16), ("test", 200, 32)):
+        (folder / "enough" / split).mkdir(parents=True)
+        for n in range(start, start + count):
+            picture(n).save(folder / "enough" / split / f"{n}.png")
+    cli.main(["add", "mine", "enough", "--size", "32", "--set", "condition=grey"])
+    assert "warning     " not in capsys.readouterr().out
+
+
+EMPTY = PARAMS.replace("datasets:\n  first: {source: openmoji, kimg: 1.0}  # ours\n", "datasets: {}   # none yet\n")
+
+
+def test_the_first_dataset_is_added_and_the_last_is_not_removed(folder, capsys):
+    (folder / "params.yaml").write_text(EMPTY)
+    assert "no dataset mine; expected one of none: it lists no dataset" in error_of(capsys, "remove", "mine")
+    cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32"])
+    assert load_params().is_paired("mine")
+    before = (folder / "params.yaml").read_text()
+    assert "mine is the only dataset that anything trains on; add another first, then remove it" in error_of(capsys, "remove", "mine")
+    assert (folder / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_comments_blank_lines_line_ends_and_mode_survive(folder, newline):
+    text = PARAMS.replace("datasets:\n  first", "datasets:\n  # above the only one\n  first").replace("# between\n", "\n# between\n\n")
+    text = text.replace("\n", newline)
+    (folder / "params.yaml").write_bytes(text.encode())
+    (folder / "params.yaml").chmod(0o640)
+    cli.main(["add", "mine", "domains", "--size", "32"])
+    cli.main(["remove", "first"])
+    found = (folder / "params.yaml").read_bytes().decode()
+    expected = text.replace("  first: {source: openmoji, kimg: 1.0}  # ours" + newline, "").replace("datasets:", "datasets: {}", 1)
+    entry = f"  datasets:{newline}    mine: {{source: folder, path: domains, image_size: 32, kimg: 8.0}}"
+    assert found == expected.replace("  datasets: {}", entry)
+    assert (folder / "params.yaml").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("name", ["a:b", "with, comma", "{x}", "#1", "a b"])
+def test_a_folder_of_any_name(folder, name):
+    (folder / "domains").rename(folder / name)
+    cli.main(["add", "mine", name, "--size", "32"])
+    assert load_params().all_datasets["mine"].path == name
 
 
 def test_check_looks_at_the_folders(folder, capsys):
