@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.errors import UserError
+from cgm.core.words import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 BEST = "best:"
 EPILOG = """\
 RUN is dataset/method/seed, a run's folder, or best:METRIC: of the methods that were trained to competence the one with the best mean over
-seeds, and of it the best seed; over all datasets, or on one with best:METRIC@DATASET. Outputs are PNG files of the inputs' sizes.
+seeds, and of it the best seed. Where several datasets have results, best:METRIC@DATASET says which. Outputs are PNG files of the inputs'
+sizes.
 """
 
 
@@ -58,7 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
     folder = run_folder(arguments.run)
     jobs, passed_over = plan(arguments.inputs, arguments.output, arguments.samples)
     if passed_over:
-        print(f"{_plural(passed_over, 'file')} passed over: no pictures by their names")
+        print(f"{plural(passed_over, 'file')} passed over: no pictures by their names")
     trained = _load(folder, arguments)
     if arguments.samples > 1 and not trained.network.stochastic:
         raise UserError(f"--samples: found {arguments.samples}, but {trained.name} is deterministic: one output a picture; leave it out")
@@ -81,7 +83,7 @@ def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespa
     written = 0
     device = "CPU" if trained.device.type == "cpu" else "GPU"
     size = "×".join(map(str, trained.image_size))
-    print(f"{trained.name}, trained at {size} px, on the {device}: {_plural(len(jobs), 'picture')} → {arguments.output}")
+    print(f"{trained.name}, trained at {size} px, on the {device}: {plural(len(jobs), 'picture')} → {arguments.output}")
     if wanted:
         total = len(jobs) * arguments.samples
         pictures = (
@@ -94,12 +96,12 @@ def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespa
                 _write(given.key, given.picture)
                 written += 1
     stay = f", {kept} kept as they were (--overwrite makes them anew)" if kept else ""
-    print(f"{_plural(written, 'file')} written{stay}")
+    print(f"{plural(written, 'file')} written{stay}")
     if unreadable:
         for reason in unreadable.values():
             print(f"left out {reason}", file=sys.stderr)
         rest = "all others are translated" if len(unreadable) < len(jobs) else "there were no others"
-        raise UserError(f"{len(unreadable)} of {_plural(len(jobs), 'picture')} can't be read and {rest}; each is named above")
+        raise UserError(f"{len(unreadable)} of {plural(len(jobs), 'picture')} can't be read and {rest}; each is named above")
 
 
 def _pictures(jobs: Sequence[Job], sample: int, trained: Trained, fit: bool, unreadable: dict[Path, str]) -> Iterator[Given[Path]]:
@@ -199,15 +201,15 @@ def run_folder(run: str) -> Path:
         return folder
     runs = sorted(path.parent.relative_to(paths.RESULTS).as_posix() for path in paths.RESULTS.glob("*/*/*/run.json"))
     close = difflib.get_close_matches(run, runs, n=1) or [name for name in runs if name.startswith(f"{run}/")][:1]
-    known = f"; did you mean {close[0]!r}?" if close else f"; {paths.RESULTS}/ has {_plural(len(runs), 'run')}"
+    known = f"; did you mean {close[0]!r}?" if close else f"; {paths.RESULTS}/ has {plural(len(runs), 'run')}"
     raise UserError(f"RUN {run!r}: not a trained run{known}; expected dataset/method/seed, a run's folder, or {BEST}METRIC")
 
 
 def best(metric: str, dataset: str) -> Path:
     """The folder of the best run by ``metric``: the method with the best mean over its seeds, and of it the best seed.
 
-    Of the methods that were trained to competence and that can translate pictures. Raises :class:`UserError` where there is none, or
-    where two are equally good.
+    Of the methods that were trained to competence and that can translate pictures. Raises :class:`UserError` where there is none, where
+    several datasets have some, where nobody tested for competence, or where two are equally good.
     """
     from statistics import fmean
 
@@ -218,7 +220,8 @@ def best(metric: str, dataset: str) -> Path:
     from cgm.methods import METHODS
     from cgm.methods.method import Method
     from cgm.report import labels
-    from cgm.report.ranking import losses_of, rank
+    from cgm.report.competence import competence
+    from cgm.report.ranking import FEWEST, losses_of, rank
     from cgm.report.results import collect
 
     if not METRICS[metric].ranked:
@@ -227,36 +230,58 @@ def best(metric: str, dataset: str) -> Path:
     names = [each.name for each in results.datasets]
     if dataset and dataset not in names:
         raise UserError(f"{BEST}{metric}@{dataset}: no such dataset in params.yaml; expected one of {', '.join(names)}")
-    means: dict[tuple[str, str], float] = {}
-    found = {}
-    for each in results.datasets:
-        for method, losses in losses_of(each, metric).items() if dataset in ("", each.name) else ():
-            implementation = METHODS[each.methods[method].implementation]
-            if issubclass(implementation, Method) and implementation.conditional:
-                means[each.name, method] = fmean(losses.values())
-                found[each.name, method] = each, losses
-    if not means:
+    looked_at = [each for each in results.datasets if dataset in ("", each.name)]
+    losses = {
+        each.name: {
+            method: found
+            for method, found in losses_of(each, metric).items()
+            if issubclass(kind := METHODS[each.methods[method].implementation], Method) and kind.conditional
+        }
+        for each in looked_at
+    }
+    tested = {
+        each.name: {method: found for method, found in losses[each.name].items() if competence(each, method).tested} for each in looked_at
+    }
+    having = [each for each in looked_at if tested[each.name]]
+    if not having:
+        if untested := [name for name in losses if losses[name]]:
+            raise UserError(
+                f"{BEST}{metric}: whether a method was trained to competence was not tested on {' and '.join(untested)}, for which val "
+                "must hold 2 conditions or more; look at the pictures, and name a run: dataset/method/seed"
+            )
+        notes = sorted({note for each in looked_at for run in each.all_runs if run.values and (note := run.scores["notes"].get(metric))})
+        if notes and not any(metric in run.values for each in looked_at for run in each.all_runs):
+            raise UserError(f"{BEST}{metric}: {metric} was not measured ({'; '.join(notes)}); choose another metric, or name a run")
         where = f" on {dataset}" if dataset else ""
         raise UserError(
             f"{BEST}{metric}: no result{where} of a method that was trained to competence and translates pictures; run `make all` first, "
             "or name a run"
         )
-    chosen = min(means, key=lambda key: means[key])
-    if alike := [key for key in means if means[key] == means[chosen] and key != chosen]:
-        equal = ", ".join("/".join(key) for key in (chosen, *alike))
+    if len(having) > 1:
+        known = " or ".join(f"{BEST}{metric}@{each.name}" for each in having)
+        raise UserError(f"{BEST}{metric}: found results on {len(having)} datasets, whose values can't be compared; say {known}")
+    (each,) = having
+    means = {method: fmean(found.values()) for method, found in tested[each.name].items()}
+    chosen = min(means, key=lambda method: means[method])
+    seed = min(tested[each.name][chosen], key=lambda seed: tested[each.name][chosen][seed])
+    run = Run(dataset=each.name, method=chosen, seed=seed)
+    if alike := [method for method in means if means[method] == means[chosen] and method != chosen]:
+        equal = ", ".join(f"{each.name}/{method}" for method in (chosen, *alike))
         raise UserError(f"{BEST}{metric}: a tie: {equal} have the same mean; name one of them, with a seed")
-    each, losses = found[chosen]
-    seed = min(losses, key=lambda seed: losses[seed])
-    values = each.by_seed(chosen[1], metric)
-    run = Run(dataset=chosen[0], method=chosen[1], seed=seed)
+    values = each.by_seed(chosen, metric)
     title = labels.metric_title(metric, each.judge_of(metric))
     ranking = rank(each, metric)
-    tied = ""
-    if ranking is not None and ranking.best == chosen[1] and ranking.tied:
-        tied = f"; not told apart from {', '.join(ranking.tied)}"
+    if ranking is None or ranking.best != chosen:
+        others = ""
+    elif ranking.tied:
+        others = f"; not told apart from {', '.join(ranking.tied)}"
+    elif ranking.tested:
+        others = "; ahead of all others"
+    else:
+        others = f"; by the mean alone, since differences are tested from {FEWEST} seeds on" if len(each.methods) > 1 else ""
     print(
-        f"{BEST}{metric}: {run}, {title} {labels.arrow(metric)} {values[seed]:.4g} (mean of {_plural(len(values), 'seed')} "
-        f"{fmean(values.values()):.4g}{tied})"
+        f"{BEST}{metric}: {run}, {title} {labels.arrow(metric)} {values[seed]:.4g} (mean of {plural(len(values), 'seed')} "
+        f"{fmean(values.values()):.4g}{others})"
     )
     return paths.run_folder(run)
 
@@ -280,7 +305,3 @@ def _device(compute: dict[str, Any], arguments: argparse.Namespace) -> torch.dev
     threads = arguments.threads or compute.get("threads", 1)
     settings = {"device": device, "threads": threads, "deterministic": compute.get("deterministic", True)}
     return pick_device(Compute.model_validate(settings))
-
-
-def _plural(count: int, one: str) -> str:
-    return f"{count} {one}{'' if count == 1 else 's'}"

@@ -17,6 +17,8 @@ AXES = {
     "Colour": "colourfulness_ratio",
 }
 """One metric speaks for each axis."""
+FEWEST = 2
+"""Validation pictures without which competence is not tested (:func:`cgm.evaluation.competence.measure`)."""
 NAMED = 3
 """More methods than this, not told apart from the best, are counted and not named."""
 
@@ -53,10 +55,22 @@ def opening(dataset: DatasetResult) -> str:
     if not best:
         return "no method was trained to competence, so none is called best"
     sentence = "one method has the best mean on every axis" if len(best) == 1 else "which method is best depends on what is asked"
-    failed = [method for method in dataset.methods if not competence(dataset, method).passed]
+    tests = {method: competence(dataset, method) for method, runs in dataset.runs.items() if any(run.values for run in runs)}
+    untested = [method for method, test in tests.items() if not test.tested]
+    if untested and len(untested) == len(tests):
+        sentence += f"; whether any was trained to competence was not tested{_why_untested(dataset)}, so all take part"
+    elif untested:
+        sentence += f"; not tested for competence, and taking part: {labels.titles(dataset.methods, untested)}"
+    failed = [method for method, test in tests.items() if not test.passed]
     if not failed:
         return sentence
     return f"{sentence}; not trained to competence, and left out: {labels.titles(dataset.methods, failed)}"
+
+
+def _why_untested(dataset: DatasetResult) -> str:
+    """Where it is the number of validation pictures: `` (val has 1 condition)``."""
+    count = dataset.prepared.card["counts"]["val"]["A"] if dataset.prepared else FEWEST
+    return "" if count >= FEWEST else f" (val has {labels.plural(count, 'condition')}, and {FEWEST} are needed)"
 
 
 def interval_text(dataset: DatasetResult, method: str, metric: str) -> str:

@@ -15,6 +15,7 @@ from cgm.methods.method import Method, MethodSettings
 from cgm.report.build import build
 from cgm.report.competence import competence
 from cgm.report.departures import NEUTRAL, departures, method_sentence, shared_sentence
+from cgm.report.figures.grid import grid
 from cgm.report.footnotes import degradations, stochastic_in_name
 from cgm.report.objective import objective
 from cgm.report.ranking import rank
@@ -46,6 +47,14 @@ def dataset_of(root: Path) -> DatasetResult:
 def main_of(root: Path) -> Table:
     results = collect(make_params(SEEDS), root)
     return main_table(results, results.datasets[0])
+
+
+def takeaway(root: Path) -> str:
+    """Of the grid."""
+    results = collect(make_params(SEEDS), root)
+    picture = grid(results, results.datasets[0])
+    assert picture is not None
+    return picture.takeaway
 
 
 def settings(method: str, **values: Any) -> MethodSettings:
@@ -237,6 +246,32 @@ def test_who_fails_is_shown_and_takes_no_part(tree: Path) -> None:
     assert "mae" not in (ranking.best, *ranking.tied)
     assert opening(dataset).endswith("; not trained to competence, and left out: MAE regression")
     assert not any("MAE regression" in sentence for _, sentence in answer(dataset))
+
+
+def test_that_nobody_tested_for_competence_is_said(tree: Path) -> None:
+    assert opening(dataset_of(tree)).endswith("; whether any was trained to competence was not tested, so all take part")
+    dataset = dataset_of(tree)
+    assert dataset.prepared is not None
+    dataset.prepared.card["counts"]["val"]["A"] = 1
+    assert "was not tested (val has 1 condition, and 2 are needed), so all take part" in opening(dataset)
+
+
+def test_who_alone_was_not_tested_is_named(tree: Path) -> None:
+    measure(tree)
+    for seed in SEEDS:
+        edit(tree / RUNS / f"pix2pix_l10/{seed}/metrics.json", validation={})
+    assert opening(dataset_of(tree)).endswith("; not tested for competence, and taking part: Pix2Pix (pix2pix_l10)")
+
+
+def test_a_grid_without_targets_says_why_it_says_nothing_of_colours(tree: Path) -> None:
+    assert "palest under" in takeaway(tree)
+    for path in (tree / "results").rglob("metrics.json"):
+        metrics = json.loads(path.read_text())["metrics"]
+        edit(path, metrics={**metrics, "colourfulness_ratio": None}, notes={"colourfulness_ratio": "the test set holds no aligned targets"})
+    assert takeaway(tree) == "Nothing is said of their colours: the test set holds no aligned targets."
+    for path in (tree / "results").rglob("metrics.json"):
+        path.unlink()
+    assert takeaway(tree) == "Nothing has been evaluated yet."
 
 
 def test_where_none_passes_the_answer_says_so(tree: Path) -> None:

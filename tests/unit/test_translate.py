@@ -337,17 +337,35 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 # best:
 
 
-@pytest.fixture
-def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Made-up numbers of an experiment: MAE is best on every metric, its seed 0 before its seed 1; then pix2pix."""
-    params = made_up_params([0, 1])
-    write_inputs(tmp_path, params)
+def validated(root: Path, kids: dict[str, float], dataset: str = "icons_a") -> None:
+    """What decides on competence: the kernel distance of each method on validation images, where 0.2 is that of the mean image."""
+    path = root / f"data/reference/{dataset}.json"
+    write_json(path, {**read_json(path), "validation": {name: {"n": 64, "kid": 0.2, "pd": 1.0} for name in ("mean_image", "copy_input")}})
+    for method, kid in kids.items():
+        for path in (root / f"results/{dataset}/{method}").glob("*/metrics.json"):
+            write_json(path, {**read_json(path), "validation": {"n": 64, "kid": kid, "pd": 0.5}})
+
+
+def write_experiment(root: Path, seeds: list[int], *, unpaired: bool = False) -> None:
+    params = made_up_params(seeds, unpaired=unpaired)
+    write_inputs(root, params)
     raw = {
-        "experiment": "default", "seeds": [0, 1],
+        "experiment": "default", "seeds": seeds,
         "datasets": {name: settings.model_dump() for name, settings in params.datasets.items()},
         "methods": {name: settings.model_dump() for name, settings in params.methods.items()},
+        "unpaired": {
+            "datasets": {name: settings.model_dump() for name, settings in params.unpaired.datasets.items()},
+            "methods": {name: settings.model_dump() for name, settings in params.unpaired.methods.items()},
+        },
     }  # fmt: skip
-    write_json(tmp_path / "params.yaml", raw)
+    write_json(root / "params.yaml", raw)
+
+
+@pytest.fixture
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Made-up numbers of competent methods: MAE is best on every metric, its seed 0 before its seed 1; then pix2pix."""
+    write_experiment(tmp_path, [0, 1])
+    validated(tmp_path, dict.fromkeys(("mae", "pix2pix", "perceptual", "pix2pix_l10"), 0.1))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -374,12 +392,7 @@ def test_the_best_run_and_its_value_are_said(name: str, folder: str, value: str,
 
 
 def test_only_the_competent_take_part(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = scored / "data/reference/icons_a.json"
-    write_json(path, {**read_json(path), "validation": {name: {"n": 64, "kid": 0.2, "pd": 1.0} for name in ("mean_image", "copy_input")}})
-    for method, kid in (("mae", 0.3), ("pix2pix", 0.1), ("perceptual", 0.1), ("pix2pix_l10", 0.1)):
-        for seed in (0, 1):
-            path = scored / f"results/icons_a/{method}/{seed}/metrics.json"
-            write_json(path, {**read_json(path), "validation": {"n": 64, "kid": kid, "pd": 0.5}})
+    validated(scored, {"mae": 0.3})
     assert chosen(capsys, "best:mae")[0] == "results/icons_a/pix2pix/0"
 
 
@@ -388,3 +401,48 @@ def test_a_tie_is_an_error_that_names_both(scored: Path, tmp_path: Path, capsys:
         path = scored / f"results/icons_a/pix2pix/{seed}/metrics.json"
         write_json(path, {**read_json(path), **metrics(0, seed)})
     assert "a tie: icons_a/mae, icons_a/pix2pix have the same mean" in fails(capsys, "best:mae", tmp_path, "-o", tmp_path / "out")
+
+
+def test_where_nobody_tested_for_competence_nothing_is_called_best(
+    scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in scored.glob("results/icons_a/*/*/metrics.json"):
+        write_json(path, {**read_json(path), "validation": {}})
+    message = fails(capsys, "best:mae", tmp_path, "-o", tmp_path / "out")
+    assert "whether a method was trained to competence was not tested on icons_a, for which val must hold 2 conditions or more" in message
+    validated(scored, {"perceptual": 0.1})
+    assert chosen(capsys, "best:mae")[0] == "results/icons_a/perceptual/0", "the only one of which it is known"
+
+
+def test_of_several_datasets_one_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    write_experiment(tmp_path, [0, 1], unpaired=True)
+    monkeypatch.chdir(tmp_path)
+    validated(tmp_path, {"mae": 0.1, "pix2pix": 0.1})
+    assert chosen(capsys, "best:kid")[0] == "results/icons_a/mae/0", "the other has nothing to choose from"
+    validated(tmp_path, {"cyclegan": 0.1}, "style")
+    message = fails(capsys, "best:kid", tmp_path, "-o", tmp_path / "out")
+    assert "found results on 2 datasets, whose values can't be compared; say best:kid@icons_a or best:kid@style" in message
+    assert chosen(capsys, "best:kid@style")[0] == "results/style/cyclegan/0"
+
+
+def test_a_metric_that_was_not_measured_says_why(scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in scored.glob("results/icons_a/*/*/metrics.json"):
+        scores = read_json(path)
+        write_json(
+            path, {**scores, "metrics": {**scores["metrics"], "coverage": None}, "notes": {"coverage": "needs more than 5 images, found 3"}}
+        )
+    message = fails(capsys, "best:coverage", tmp_path, "-o", tmp_path / "out")
+    assert "best:coverage: coverage was not measured (needs more than 5 images, found 3); choose another metric" in message
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [([0], "; by the mean alone, since differences are tested from 3 seeds on)"), ([0, 1, 2], "; ahead of all others)")],
+)
+def test_what_is_known_of_the_others_is_said(
+    seeds: list[int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_experiment(tmp_path, seeds)
+    validated(tmp_path, dict.fromkeys(("mae", "pix2pix", "perceptual", "pix2pix_l10"), 0.1))
+    monkeypatch.chdir(tmp_path)
+    assert chosen(capsys, "best:mae")[1].endswith(f"{said}\n")

@@ -50,7 +50,11 @@ def _colour_takeaway(dataset: DatasetResult) -> str:
         if values := list(dataset.by_seed(method, "colourfulness_ratio").values()):
             medians[method] = sum(values) / len(values)
     if not medians:
-        return "Nothing has been evaluated yet."
+        evaluated = [run for run in dataset.all_runs if run.values]
+        if not evaluated:
+            return "Nothing has been evaluated yet."
+        notes = sorted({run.scores["notes"].get("colourfulness_ratio", "not measured") for run in evaluated})
+        return f"Nothing is said of their colours: {notes[0]}."
     ordered = sorted(medians, key=lambda method: medians[method])
     parts = [f"{labels.method_title(method, dataset.methods[method])} ({medians[method]:.2f})" for method in ordered]
     if len(parts) == 1:
