@@ -1,6 +1,6 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
 of one's own and take it out, ``check`` validates it, ``weights`` downloads the published networks that it needs, ``translate`` uses what
-was trained."""
+was trained, ``conditions`` gives a model from elsewhere what to translate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cgm.core.console import any_encoding
-from cgm.core.errors import UserError
+from cgm.core.errors import UserError, refusal
 from cgm.core.registry import places
 from cgm.data.sources import SOURCES
 from cgm.experiment.params import Params
@@ -66,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     taken.add_argument("name", metavar="NAME")
     fetch = commands.add_parser("weights", help="download and verify published weights; without NAME: where they lie")
     fetch.add_argument("names", metavar="NAME", nargs="*")
+    conditions = commands.add_parser("conditions", help="a dataset's test conditions as pictures, for a model from elsewhere")
+    conditions.add_argument("dataset", metavar="DATASET")
+    conditions.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder for them; there must be none")
     translate_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -93,12 +96,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             add.take_out(PARAMS, arguments.name)
         elif arguments.command == "weights":
             fetch_weights(arguments.names)
+        elif arguments.command == "conditions":
+            from pipeline import conditions as test_conditions
+
+            test_conditions.write(load_params(PARAMS), arguments.dataset, arguments.output)
         elif arguments.command == "translate":
             translate_command.main(arguments)
         else:
             check()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if (line := refusal(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; what is written is whole, and the same command goes on", file=sys.stderr)

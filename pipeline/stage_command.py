@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cgm.core.console import any_encoding
-from cgm.core.errors import UserError
+from cgm.core.errors import UserError, refusal
 from cgm.core.files import write_json
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
@@ -57,6 +57,11 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
             _note(name, values, time.monotonic() - started)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if (line := refusal(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)

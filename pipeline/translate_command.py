@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from cgm.methods.inference import Given, Trained
 
 BEST = "best:"
+MARK = "cgm"
+"""The text in an output's PNG that says what it was made of and how."""
+NAMED = 3
+"""So many files a message names; it counts the rest."""
 EPILOG = """\
 RUN is dataset/method/seed, a run's folder, or best:METRIC: of the methods that were trained to competence the one with the best mean over
 seeds, and of it the best seed. Where several datasets have results, best:METRIC@DATASET says which. Outputs are PNG files of the inputs'
@@ -35,7 +41,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="dataset/method/seed, a run's folder, best:METRIC or best:METRIC@DATASET")
     parser.add_argument("inputs", metavar="IN", nargs="+", type=Path, help="pictures, or folders: all pictures in them and below")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder for what comes out")
-    parser.add_argument("--overwrite", action="store_true", help="make files anew that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="make files anew that are there already, whatever they are")
     parser.add_argument("--samples", metavar="K", type=int, default=1, help="outputs a picture, NAME-1.png, …; of a stochastic generator")
     parser.add_argument("--fit", action="store_true", help="crop and resize to the trained size; else each keeps its own size")
     parser.add_argument("--tile", metavar="PX", type=int, help="side of the tiles of large pictures; 0: no tiles (default: by memory)")
@@ -61,22 +67,29 @@ def main(arguments: argparse.Namespace) -> None:
     jobs, passed_over = plan(arguments.inputs, arguments.output, arguments.samples)
     if passed_over:
         print(f"{plural(passed_over, 'file')} passed over: no pictures by their names")
+    from cgm.methods import left_weights
+
     trained = _load(folder, arguments)
     if arguments.samples > 1 and not trained.network.stochastic:
         raise UserError(f"--samples: found {arguments.samples}, but {trained.name} is deterministic: one output a picture; leave it out")
     from pipeline.memory import shortage_told
 
     with shortage_told("translate", {"run": trained.name}, "set --tile to a smaller number"):
-        translate(trained, jobs, arguments)
+        translate(trained, left_weights.digest(folder / "model.safetensors"), jobs, arguments)
 
 
-def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
-    """Write what is not there yet. The files come out the same whichever are there already."""
+def translate(trained: Trained, weights: str, jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
+    """Write what is not there yet. The files come out the same whichever are there already.
+
+    ``weights``: SHA-256 of the file. Raises :class:`UserError`, before anything is written, where something else stands in an output's
+    place.
+    """
     from cgm.core.progress import counted
     from cgm.methods.inference import Translator
 
     translator = Translator(trained, arguments.tile)
-    wanted = {target for job in jobs for target in job.targets if arguments.overwrite or not target.exists()}
+    made_by = {"run": trained.name, "weights": weights, "fit": arguments.fit, "tile": translator.tile}
+    wanted = _wanted(jobs, made_by, overwrite=arguments.overwrite)
     kept = sum(len(job.targets) for job in jobs) - len(wanted)
     unreadable: dict[Path, str] = {}
     noise = trained.noise()
@@ -93,7 +106,7 @@ def translate(trained: Trained, jobs: Sequence[Job], arguments: argparse.Namespa
         )
         for given in counted(pictures, total, f"translate {trained.name}", "picture"):
             if given.key in wanted:
-                _write(given.key, given.picture)
+                _write(given.key, given.picture, {**made_by, "input": wanted[given.key]})
                 written += 1
     stay = f", {kept} kept as they were (--overwrite makes them anew)" if kept else ""
     print(f"{plural(written, 'file')} written{stay}")
@@ -118,13 +131,68 @@ def _pictures(jobs: Sequence[Job], sample: int, trained: Trained, fit: bool, unr
             yield Given(job.targets[sample], shaped(picture, *trained.image_size, "crop") if fit else picture)
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
+def _write(path: Path, picture: np.ndarray, mark: Mapping[str, Any]) -> None:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     from cgm.core.files import replacing
 
+    info = PngInfo()
+    info.add_text(MARK, json.dumps(mark, sort_keys=True))
     with replacing(path) as temporary:
-        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(temporary, format="PNG")
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(temporary, format="PNG", pnginfo=info)
+
+
+def _wanted(jobs: Sequence[Job], made_by: Mapping[str, Any], *, overwrite: bool) -> dict[Path, str]:
+    """The outputs to make, each with the SHA-256 of its input (empty where that can't be read); the others are there, made just so.
+
+    Raises :class:`UserError` where something else is there and may not be overwritten.
+    """
+    from cgm.core.files import sha256
+
+    wanted: dict[Path, str] = {}
+    strange: list[tuple[Path, str]] = []
+    for job in jobs:
+        try:
+            digest = sha256(job.source)
+        except OSError:
+            digest = ""  # told when it is read
+        for target in job.targets:
+            if target.is_dir():
+                raise UserError(f"{target}: found a folder, expected a place for a picture; choose another folder for the outputs")
+            if overwrite or not target.exists():
+                wanted[target] = digest
+            elif difference := _difference(_mark(target), {**made_by, "input": digest}):
+                strange.append((target, difference))
+    if strange:
+        names = ", ".join(str(target) for target, _ in strange[:NAMED])
+        more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+        raise UserError(
+            f"{names}{more}: found {strange[0][1]}, expected what this call makes, or nothing; choose another folder, or --overwrite"
+        )
+    return wanted
+
+
+def _mark(path: Path) -> dict[str, Any]:
+    """What an output says of itself; empty where it isn't one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            found = json.loads(image.info[MARK])
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """In words; empty where there is none."""
+    if not found:
+        return "a file that no call of cgm translate made"
+    if found.get("run") != expected["run"]:
+        return f"an output of {found.get('run')}"
+    words = {"weights": "an output of other weights", "input": "an output of another picture"}
+    return next((words.get(key, f"an output of another --{key}") for key in expected if found.get(key) != expected[key]), "")
 
 
 # Which pictures, and where to
@@ -160,9 +228,15 @@ def _pictures_in(folder: Path, output: Path) -> tuple[list[Path], int]:
     from cgm.data.layouts import LEFT_BEHIND, may_be_picture
 
     inside = output.resolve() if output.resolve() != folder.resolve() else None
-    files = [path for path in folder.rglob("*") if path.is_file() and not (inside and path.resolve().is_relative_to(inside))]
-    hidden = {path for path in files if any(part.startswith(".") for part in path.relative_to(folder).parts)}
-    hidden |= {path for path in files if path.name.lower() in LEFT_BEHIND}
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    files = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != inside]
+        files += [Path(place, name) for name in names if Path(place, name).is_file()]
+    hidden = {path for path in files if path.name.startswith(".") or path.name.lower() in LEFT_BEHIND}
     found = [path for path in files if path not in hidden and may_be_picture(path)]
     found.sort(key=lambda path: (path.relative_to(folder).with_suffix("").as_posix(), path.suffix))
     return found, len(files) - len(hidden) - len(found)

@@ -250,6 +250,32 @@ def test_a_folder_of_any_name(folder, name):
     assert load_params().all_datasets["mine"].path == name
 
 
+def test_a_folder_that_may_not_be_read_is_one_line(folder, capsys, monkeypatch):
+    original = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "photos":
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    message = error_of(capsys, "add", "mine", "two/sketches", "two/photos")
+    assert message.startswith("error: two/photos: permission denied; expected to be allowed to read and write there; ")
+
+
+def test_a_params_yaml_that_may_not_be_written_is_one_line(folder, capsys, monkeypatch):
+    original = Path.open
+
+    def refuse(path, mode="r", *arguments, **more):
+        if mode == "w" and "params" in path.name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, mode, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert f"error: {folder}: permission denied; expected" in error_of(capsys, "add", "mine", "domains", "--size", "32")
+    assert (folder / "params.yaml").read_text() == PARAMS
+
+
 def test_check_looks_at_the_folders(folder, capsys):
     cli.main(["add", "mine", "two/sketches", "two/photos", "--size", "32"])
     (folder / "two" / "photos").rename(folder / "elsewhere")

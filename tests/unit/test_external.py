@@ -276,6 +276,44 @@ def test_names_are_checked_as_soon_as_the_dataset_is_prepared(project: Path, mad
         External.check(settings, DATASET, made[1].datasets[DATASET], SEEDS, prepared, Path())
 
 
+def test_the_conditions_come_out_named_as_the_outputs_must_be(
+    project: Path, made: tuple[Path, Params], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that changes nothing: its outputs are the conditions."""
+    cli.main(["conditions", DATASET, "-o", "theirs_too"])
+    told = f"theirs_too: {COUNT} test conditions, and below val/ {COUNT} validation conditions, {SIZE}×{SIZE} px; a model's outputs"
+    assert told in capsys.readouterr().out
+    prepared = open_prepared(paths.prepared(DATASET))
+    settings = External.Settings(implementation="external", outputs="theirs_too")
+    External.check(settings, DATASET, made[1].datasets[DATASET], SEEDS, prepared, Path())
+    found = External.outputs(settings, prepared, 0, SEEDS)
+    assert np.array_equal(found.test, prepared.images("test", "A"))
+    assert np.array_equal(found.validation, prepared.images("val", "A"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "out", "message"),
+    [
+        ("mars", "new", "DATASET 'mars': not in params.yaml; expected one of openmoji"),
+        (DATASET, "one", "one: is there already; expected an empty folder, or nothing; name another"),
+        (DATASET, "params.yaml", "params.yaml: is there already"),
+    ],
+)
+def test_conditions_that_can_t_be_written(dataset: str, out: str, message: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["conditions", dataset, "-o", out])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_conditions_of_what_is_not_prepared(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("data/prepared")
+    with pytest.raises(SystemExit):
+        cli.main(["conditions", DATASET, "-o", "new"])
+    assert "run python -m pipeline.prepare dataset=openmoji" in capsys.readouterr().err
+    assert not Path("new").exists()
+
+
 def test_a_folder_of_its_own_for_each_dataset(project: Path, made: tuple[Path, Params]) -> None:
     shutil.move("theirs", "moved")
     Path("theirs").mkdir()

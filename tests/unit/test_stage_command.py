@@ -42,6 +42,23 @@ def test_arguments_arrive_checked() -> None:
     assert seen == {"dataset": "openmoji", "method": "mae", "seed": 1, "experiment": "default"}
 
 
+def test_what_the_system_refuses_is_one_line_and_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(params: Params) -> None:
+        raise PermissionError(13, "Permission denied", "results/.run.123.tmp.json")
+
+    def bug(params: Params) -> None:
+        Path("never-made").read_text(encoding="utf-8")
+
+    with pytest.raises(SystemExit) as caught:
+        main(refused, (), [])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: results: permission denied; expected to be allowed to read and write there; change its permissions, or name another place\n"
+    )
+    with pytest.raises(FileNotFoundError):
+        main(bug, (), [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ import torch
 from PIL import Image
 from report_inputs import make_params as made_up_params
 from report_inputs import metrics, write_inputs, write_json
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_runs import COUNT, DATASET, make_data, make_params, make_run, write_test_inputs
 
 from cgm.core.files import read_json
@@ -68,6 +72,12 @@ def run(method: str) -> str:
     return f"{DATASET}/{method}/0"
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """Of a file of weights."""
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Smooth, and the same nowhere."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), np.uint8)
@@ -117,15 +127,94 @@ def test_files_that_are_there_are_kept_and_the_others_come_out_the_same(
     out = tmp_path / "out"
     cli.main(["translate", run(method), "inputs", "-o", str(out)])
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
-    kept, lost = sorted(whole)[3], sorted(whole)[-2]
-    (out / kept).write_bytes(b"mine")
+    mine, lost = sorted(whole)[3], sorted(whole)[-2]
     (out / lost).unlink()
     capsys.readouterr()
     cli.main(["translate", run(method), "inputs", "-o", str(out)])
     assert f"1 file written, {COUNT - 1} kept as they were (--overwrite" in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == {**whole, kept: b"mine"}
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+    (out / mine).write_bytes(b"mine")
+    (out / lost).unlink()
+    message = fails(capsys, run(method), "inputs", "-o", out)
+    assert f"{out / mine}: found a file that no call of cgm translate made, expected what this call makes, or nothing; choose" in message
+    assert not (out / lost).exists()
     cli.main(["translate", run(method), "inputs", "-o", str(out), "--overwrite"])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+
+
+OTHERS = {
+    "another run": (run("pix2pix"), "inputs", [], f"found an output of {run('mae')}, expected"),
+    "another fit": (run("mae"), "inputs", ["--fit"], "found an output of another --fit, expected"),
+    "another tile": (run("mae"), "inputs", ["--tile", "64"], "found an output of another --tile, expected"),
+    "another picture": (run("mae"), "others", [], "found an output of another picture, expected"),
+    "other weights": ("retrained", "inputs", [], "found an output of other weights, expected"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_outputs_of_another_call_are_never_kept_as_this_ones(
+    case: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, inputs, options, message = OTHERS[case]
+    out = tmp_path / "out"
+    if case == "other weights":
+        name = str(shutil.copytree(project / f"results/{run('mae')}", tmp_path / name))
+        path = Path(name, "model.safetensors")
+        save_file({key: tensor + 1e-3 for key, tensor in load_file(path).items()}, path, metadata=metadata(path))
+    if case == "another picture":
+        inputs = str(shutil.copytree(project / "inputs", tmp_path / inputs))
+        for path in Path(inputs).iterdir():
+            Image.fromarray(photograph(32, 32)).save(path)
+    cli.main(["translate", run("mae"), "inputs", "-o", str(out)])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    said = fails(capsys, name, inputs, "-o", out, *options)
+    assert message in said
+    assert f" and {COUNT - 3} more: found" in said
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    cli.main(["translate", name, inputs, "-o", str(out), *options, "--overwrite"])
+    assert not any(path.read_bytes() == before[path.name] for path in out.iterdir())
+    cli.main(["translate", name, inputs, "-o", str(out), *options])
+    assert f"0 files written, {COUNT} kept" in capsys.readouterr().out
+
+
+def test_a_folder_in_the_place_of_an_output_is_never_removed(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.jpg")
+    (tmp_path / "out/a.png").mkdir(parents=True)
+    message = fails(capsys, run("mae"), tmp_path / "a.jpg", "-o", tmp_path / "out", "--overwrite")
+    assert "out/a.png: found a folder, expected a place for a picture" in message
+    assert (tmp_path / "out/a.png").is_dir()
+
+
+def denied(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, where: Path) -> None:
+    """The system refuses this call at ``where``, as it does to whoever isn't root."""
+    original = getattr(owner, name)
+
+    def refuse(*arguments: Any, **more: Any) -> Any:
+        if any(str(each).startswith(str(where)) for each in arguments):
+            raise PermissionError(errno.EACCES, "Permission denied", str(next(each for each in arguments if str(where) in str(each))))
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, refuse)
+
+
+@pytest.mark.parametrize("what", ["a folder of inputs", "the outputs' folder", "an output"])
+def test_what_the_system_refuses_is_one_line(
+    what: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("inputs", tmp_path / "given/below")
+    place = tmp_path / ("given/below" if what == "a folder of inputs" else "out")
+    owner, name = {"a folder of inputs": (os, "scandir"), "the outputs' folder": (Path, "mkdir"), "an output": (Image.Image, "save")}[what]
+    denied(monkeypatch, owner, name, place)
+    message = fails(capsys, run("mae"), tmp_path / "given", "-o", tmp_path / "out")
+    shown = place / "below" if what != "a folder of inputs" else place
+    assert message.startswith(f"error: {shown}: permission denied; expected to be allowed to read and write there")
+
+
+def test_the_outputs_folder_within_a_file_is_one_line(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert "/file/out: not a directory; expected a folder; name another place" in fails(
+        capsys, run("mae"), "inputs", "-o", tmp_path / "file/out"
+    )
 
 
 def test_fit_crops_and_resizes(project: Path, tmp_path: Path) -> None:
