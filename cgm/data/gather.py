@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.errors import UserError
+from cgm.core.words import plural
 from cgm.data import layouts, splits
 from cgm.data.layouts import Found, Item
 from cgm.data.listing import SIDES, SPLITS, Picture, write_listing
 from cgm.data.raster import Job
 from cgm.data.reading import reading_of
+from cgm.data.sources.source import SIDES_OF
 from cgm.data.survey import Look, said_on_error_output, survey
 
 if TYPE_CHECKING:
@@ -57,16 +59,19 @@ def gather(
 ) -> dict[str, Any]:
     """Look at every picture of a layout, decide on splits, write ``out/listing.csv`` and say on standard error what was found.
 
-    ``found``: of :func:`cgm.data.layouts.read`, from the folders ``roots``. ``base``: the folder that messages name pictures from; the
-    listing's paths are relative to ``out`` where the pictures lie in it, else as they were given. ``name``: of the dataset.
+    ``found``: of :func:`cgm.data.layouts.read`, from ``roots``: folders, or a table. ``base``: the folder that messages name pictures
+    from; the listing's paths are relative to ``out`` where the pictures lie in it, else as they were given. ``name``: of the dataset.
     Returns ``hidden_pairs``, ``fit``, ``augment`` and ``reading``, for the card. Raises :class:`UserError`, which names files, where the
     pictures can't be used.
     """
     report = Report(layout=found[0])
-    _beside(found[1], roots, report, base)
+    _beside(found, roots, report, base)
     single = settings.condition is not None
     if single and not paired:
-        raise UserError(f"{name}: condition: {settings.condition} makes pairs; move the dataset from unpaired.datasets to datasets")
+        raise UserError(
+            f"{name}: condition: {settings.condition} makes pairs; move the dataset from unpaired.datasets to datasets (cgm add: leave out"
+            " --unpaired)"
+        )
     sides = _directed(found[1], settings)
     _expect_train(sides, base, single)
     looks = _looked_at(sides, settings, name)
@@ -78,7 +83,7 @@ def gather(
     sides = _usable(sides, looks, report, settings, base, paired=paired, name=name)
     _values(sides, looks, report, settings)
     _colours(sides, looks, report, settings)
-    groups = _groups(sides, looks, settings, report, paired=paired or single)
+    groups = _groups(sides, looks, settings, report, base, paired=paired or single)
     aligned = paired or settings.hidden_pairs
     sides = _carved(sides, groups, base, report, aligned=aligned)
     if settings.hidden_pairs and not paired:
@@ -108,14 +113,17 @@ def _directed(found: Found, settings: FileSettings) -> Found:
     return {split: {SIDES[1 - SIDES.index(side)]: listed for side, listed in sides.items()} for split, sides in found.items()}
 
 
-def _beside(found: Found, roots: Sequence[Path], report: Report, base: Path) -> None:
-    """What lies in the folders and isn't part of the layout."""
-    used = {item.path for by_side in found.values() for listed in by_side.values() for item in listed}
-    for root in roots:
-        report.passed_over += [_short(path, base) for path in layouts.sidecars_below(root)]
-        others = [path for path in layouts.pictures_below(root) if path not in used]
-        for folder, count in sorted(Counter(_short(path.parent, base) for path in others).items()):
-            report.notes.append(f"{count} files in {folder} are no part of the layout and were passed over")
+def _beside(found: tuple[str, Found], roots: Sequence[Path], report: Report, base: Path) -> None:
+    """What lies in the folders, or beside a table, and isn't part of the layout."""
+    layout, splits_found = found
+    used = {item.path for by_side in splits_found.values() for listed in by_side.values() for item in listed}
+    if layout == "table":
+        used |= {root if root.is_file() else root / layouts.TABLE for root in roots}
+    for folder in layouts.folders_of(roots):
+        report.passed_over += [_short(path, base) for path in layouts.sidecars_below(folder) if path not in used]
+        others = [path for path in layouts.pictures_below(folder) if path not in used]
+        for place, count in sorted(Counter(_short(path.parent, base) for path in others).items()):
+            report.notes.append(f"passed over {plural(count, 'file')} in {place}, no part of the layout")
 
 
 def _expect_train(sides: Found, base: Path, single: bool) -> None:
@@ -157,7 +165,8 @@ def _expect_halves(looks: Looks, base: Path) -> None:
     if ratios and ratios[len(ratios) // 2] < NARROWEST:
         raise UserError(
             f"{base}: found files whose halves are narrower than high, so that they look like single pictures rather than two side by"
-            " side; to make conditions of single pictures set condition:, for two in one file set layout: side-by-side"
+            " side; to make conditions of single pictures set condition: (cgm add: --set condition=grey), for two in one file set layout:"
+            " side-by-side (cgm add: --set layout=side-by-side)"
         )
 
 
@@ -270,10 +279,11 @@ def _usable(sides: Found, looks: Looks, report: Report, settings: FileSettings, 
     stop = settings.unusable == "stop" or (settings.unusable == "auto" and paired and lost > LOST_AT_MOST * (lost + left))
     if lost and (stop or not left):
         alone = sum("no picture of that name" in reason for _, reason in report.unusable)
-        advice = "; if A and B aren't pairs, move the dataset from datasets to unpaired.datasets" if 10 * alone > left else ""
+        unpaired = "; if A and B aren't pairs, the dataset's place is unpaired.datasets, and not datasets (cgm add: --unpaired)"
+        advice = unpaired if 10 * alone > left else ""
         raise UserError(
             f"{base}: {lost} of {lost + left} {'pairs' if partners else 'pictures'} can't be used: {_listed(report.unusable)}; mend or "
-            f"remove them, or set {name}.unusable: skip{advice}"
+            f"remove them, or set {name}.unusable: skip (cgm add: --set unusable=skip){advice}"
         )
     for split, by_side in kept.items():
         for side, listed in by_side.items():
@@ -310,17 +320,25 @@ def _values(sides: Found, looks: Looks, report: Report, settings: FileSettings) 
                 )
         classes = [look for look in seen if look.classes]
         if classes and settings.labels:
-            report.facts[f"classes of {side}"] = f"{len(classes)} pictures hold class numbers up to {max(look.high for look in classes):g}"
+            report.facts[f"classes of {side}"] = (
+                f"class numbers up to {max(look.high for look in classes):g} in {plural(len(classes), 'picture')}"
+            )
         grey = all(look.dtype == "uint8" and not look.coloured for look in seen)
         high = max(look.high for look in seen)
         if grey and high < DARK_BELOW and not settings.labels:
             report.notes.append(f"side {side} holds values up to {high:g} of 255 and is nearly black; class numbers? then set labels: true")
         if clipped := sum(look.clipped for look in seen):
-            report.notes.append(f"side {side}: {clipped} pictures hold values outside of value_range, which are clipped")
+            report.notes.append(f"side {side}: values outside of value_range are clipped in {plural(clipped, 'picture')}")
         if several := sum(look.frames > 1 for look in seen):
-            report.notes.append(f"side {side}: {several} files hold several pictures (animation, pages), of which the first is taken")
+            report.notes.append(f"side {side}: the first picture is taken of {plural(several, 'file')} with several (animation, pages)")
         if side == "A" and (odd := sum(look.odd for look in seen)):
-            report.notes.append(f"{odd} files are of odd width; their middle column belongs to neither picture")
+            report.notes.append(f"the middle column of {plural(odd, 'file')} of odd width belongs to neither picture")
+        if small := [look for look in seen if min(look.width, look.height) < SIDES_OF]:
+            least = min(small, key=lambda look: (min(look.width, look.height), look.width * look.height))
+            report.notes.append(
+                f"side {side}: {plural(len(small), 'picture')} with a side below {SIDES_OF} px, the least image_size, must be enlarged; the"
+                f" smallest has {least.width}×{least.height} px"
+            )
 
 
 def _colours(sides: Found, looks: Looks, report: Report, settings: FileSettings) -> None:
@@ -337,27 +355,31 @@ def _colours(sides: Found, looks: Looks, report: Report, settings: FileSettings)
     if settings.channels == 3 and not settings.labels and not any(look.coloured for look in everything):
         report.notes.append("all pictures are grey; channels: 1 trains and evaluates them as such")
     if settings.channels == 1 and (coloured := sum(look.coloured for look in everything)):
-        report.notes.append(f"{coloured} coloured pictures are made grey (ITU-R 601 luma)")
+        report.notes.append(f"{plural(coloured, 'coloured picture')} made grey (ITU-R 601 luma)")
 
 
 Groups = dict[tuple[str, str], str]
 """By (side, id) the group's name; in paired data both sides of a pair have the same."""
 
 
-def _groups(sides: Found, looks: Looks, settings: FileSettings, report: Report, *, paired: bool) -> Groups:
-    """Of the training pictures, which a missing split is carved from."""
+def _groups(sides: Found, looks: Looks, settings: FileSettings, report: Report, base: Path, *, paired: bool) -> Groups:
+    """Of the training pictures, which a missing split is carved from. Raises :class:`UserError` where ``group`` finds nothing in any id."""
     train = [(side, item) for side, listed in sides["train"].items() for item in listed]
     union = splits.Groups()
 
     def unit(side: str, item: Item) -> tuple[str, str]:
         return ("", item.id) if paired else (side, item.id)
 
+    by_expression = {unit(side, item): _matched(settings.group, item.id) for side, item in train}
+    if settings.group is not None and (alone := [one for one, named in by_expression.items() if not named]):
+        count = f"group: {settings.group} matched {len(by_expression) - len(alone)} of {plural(len(by_expression), 'id')}"
+        example = f"such as {alone[0][1]!r}"
+        if len(alone) == len(by_expression):
+            raise UserError(f"{base}: {count}, {example}; expected a regular expression that finds the group's name in each")
+        report.notes.append(f"{count}; of the others, {example}, each is taken for a group of its own")
     for side, item in train:
         union.of(unit(side, item))
-        named = item.group
-        if settings.group is not None and (match := re.search(settings.group, item.id)):
-            named = match.group(1) if match.re.groups else match.group()
-        if named:
+        if named := by_expression[unit(side, item)] or item.group:
             union.join(("", f"\0{named}"), unit(side, item))
     rules = ["the table's column group"] * any(item.group for _, item in train) + [f"group: {settings.group}"] * (
         settings.group is not None
@@ -387,6 +409,12 @@ def _groups(sides: Found, looks: Looks, settings: FileSettings, report: Report, 
     found = {one: f"{group[0]}{group[1]}".replace("\0", "group ") if sizes[group] > 1 else one[1] for one, group in names.items()}
     report.facts["groups"] = splits.figures({f"{one}": name for one, name in found.items()}, rules)
     return {(side, item.id): found[unit(side, item)] for side, item in train}
+
+
+def _matched(group: str | None, identity: str) -> str:
+    """What the expression ``group`` finds in an id, its first group where it has one; empty for nothing."""
+    match = re.search(group, identity) if group is not None else None
+    return "" if match is None else (match.group(1) or "") if match.re.groups else match.group()
 
 
 def _carved(sides: Found, groups: Groups, base: Path, report: Report, *, aligned: bool) -> Found:
@@ -475,7 +503,7 @@ def _told(report: Report, sides: Found, looks: Looks, drawing: bool, name: str) 
         name,
         [
             f"found {layouts.TITLES[report.layout]}: {numbers}; {spread} px; {DRAWINGS if drawing else PHOTOGRAPHS}",
-            *([f"passed over {len(report.passed_over)} files that are no pictures"] if report.passed_over else []),
+            *([f"passed over {plural(len(report.passed_over), 'file')}: no pictures"] if report.passed_over else []),
             *([f"left out {len(report.unusable)}: {_listed(report.unusable)}"] if report.unusable else []),
             *report.notes,
         ],

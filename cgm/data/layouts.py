@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from cgm.core.errors import UserError
+from cgm.core.words import plural
 from cgm.data.listing import SIDES
 
 SPLIT_NAMES = {
@@ -77,10 +78,10 @@ class Tree:
 
     def seen(self) -> str:
         """``folders photos (24 files), sketches (24 files); 2 files``."""
-        folders = [f"{name} ({sum(1 for _ in pictures_below(path))} files)" for name, path in self.folders.items()]
+        folders = [f"{name} ({plural(sum(1 for _ in pictures_below(path)), 'file')})" for name, path in self.folders.items()]
         more = f" and {len(folders) - MOST_NAMED} more" if len(folders) > MOST_NAMED else ""
         words = [f"folders {', '.join(folders[:MOST_NAMED])}{more}"] if folders else []
-        return "; ".join([*words, f"{len(self.files)} files that may be pictures"])
+        return "; ".join([*words, f"{plural(len(self.files), 'file')} that may be pictures"])
 
 
 def entries(folder: Path) -> Iterator[Path]:
@@ -117,6 +118,11 @@ def sidecars_below(folder: Path) -> Iterator[Path]:
             yield from sidecars_below(path)
         elif path.name.startswith(".") or path.name.lower() in LEFT_BEHIND or not may_be_picture(path):
             yield path
+
+
+def folders_of(roots: Sequence[Path]) -> list[Path]:
+    """``roots``, with a table's folder in its place."""
+    return [root.parent if root.is_file() else root for root in roots]
 
 
 def item(path: Path, below: Path, part: Literal["", "left", "right"] = "") -> Item:
@@ -262,11 +268,18 @@ TITLES = {
 Layout = Literal["auto", "table", "split-folders", "joined-folders", "flat-folders", "side-by-side", "single"]
 
 
+ADDRESS = ("http://", "https://")
+
+
 def two_folders(a: Path, b: Path) -> Found:
-    """Any two folders; splits are carved. Raises :class:`UserError` where one isn't there."""
+    """Any two folders; splits are carved. Raises :class:`UserError` where one isn't there, or holds the other."""
     for folder in (a, b):
         if not folder.is_dir():
             raise UserError(f"{folder}: not found; expected a folder of pictures")
+    for outer, inner in ((a, b), (b, a)):
+        if inner.resolve().is_relative_to(outer.resolve()):
+            words = "the same folder as" if inner.resolve() == outer.resolve() else "holds"
+            raise UserError(f"{outer}: {words} {inner}; expected two folders apart, one of conditions and one of targets")
     return {"train": {"A": items(a), "B": items(b)}}
 
 
@@ -277,6 +290,8 @@ def read(root: Path, layout: str, *, singles: bool) -> tuple[str, Found]:
     too. Raises :class:`UserError`, which says what was seen, where none or several fit.
     """
     if root.is_file():
+        if may_be_picture(root):
+            raise UserError(f"{root}: found a file, expected a folder of pictures, or a table of pairs ({TABLE})")
         return "table", read_table(root)
     tree = Tree.of(root)
     if layout != "auto":
@@ -284,21 +299,44 @@ def read(root: Path, layout: str, *, singles: bool) -> tuple[str, Found]:
         if found is None:
             raise UserError(f"{root}: isn't laid out as {layout} ({TITLES[layout]}): found {tree.seen()}")
         return layout, found
+    fits = _fits(tree, singles)
+    if len(fits) == 1:
+        return next(iter(fits.items()))
+    if fits:
+        what = f"which fits several layouts ({', '.join(fits)}); say which with layout: (cgm add: --set layout=…)"
+    else:
+        what = f"which fits no layout that is known{_advice(tree, singles)}"
+    raise UserError(f"{root}: found {tree.seen()}, {what}")
+
+
+def _fits(tree: Tree, singles: bool) -> dict[str, Found]:
+    """The layouts that the folder shows."""
     fits = {name: found for name, function in LAYOUTS.items() if (found := function(tree)) is not None}
     fits.pop("side-by-side" if singles else "single", None)
-    if "table" in fits:
-        fits = {"table": fits["table"]}
-    if len(fits) != 1:
-        several = (
-            f"which fits several layouts ({', '.join(fits)}); say which with layout:" if fits else "which fits no layout that is known"
-        )
-        raise UserError(f"{root}: found {tree.seen()}, {several}{_advice(tree, singles)}")
-    return next(iter(fits.items()))
+    return {"table": fits["table"]} if "table" in fits else fits
 
 
 def _advice(tree: Tree, singles: bool) -> str:
-    names = list(tree.folders)
-    if len(names) == 2 and not any(map(split_of, names)):
-        return f"; for pairs of these two folders write a: {tree.folders[names[0]]}, b: {tree.folders[names[1]]} in place of path:"
-    known = "; ".join(TITLES[name] for name in LAYOUTS if name != ("side-by-side" if singles else "single"))
-    return f"; expected one of: {known}; or name two folders by a: and b:"
+    if deeper := _deeper(tree):
+        return f"; {deeper[0]} is laid out as {TITLES[deeper[1]]}: name that folder"
+    if len(tree.folders) == 2 and not any(map(split_of, tree.folders)):
+        a, b = tree.folders.values()
+        return f"; for pairs of these two folders write a: {a}, b: {b} in place of path: (cgm add NAME {a} {b})"
+    known = [TITLES[name] + (" with condition: (cgm add: --set condition=grey)" if name == "single" else "") for name in LAYOUTS]
+    return f"; expected one of: {'; '.join(known)}; or two folders, by a: and b: (cgm add NAME CONDITIONS TARGETS)"
+
+
+def _deeper(tree: Tree) -> tuple[Path, str] | None:
+    """The first folder, one or two levels down, that shows one layout with names of its own."""
+    level = [*tree.folders.values()][:MOST_NAMED]
+    for _ in range(2):
+        trees = [Tree.of(folder) for folder in level]
+        for each in trees:
+            try:
+                fits = [name for name in _fits(each, singles=True) if name != "single"]
+            except UserError:  # a layout with a mistake, of which nobody asked
+                continue
+            if len(fits) == 1:
+                return each.root, fits[0]
+        level = [folder for each in trees for folder in each.folders.values()][:MOST_NAMED]
+    return None

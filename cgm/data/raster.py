@@ -285,9 +285,16 @@ def rasterise(job: Job, shape: Shape) -> np.ndarray:
         decoded = decode(data, job.reading)
         pixels = as_pixels(half(decoded.values, job.part), job.reading, classes=decoded.classes)
     except UNREADABLE as error:
-        raise UserError(f"{job.path}: not a readable image ({error}); replace or remove it") from None
+        raise UserError(f"{job.path}: not a readable image ({reason(error)}); replace or remove it") from None
     blend = not (job.reading.labels and decoded.classes)
     return shaped(pixels, shape.height, shape.width, shape.fit, job.reading.ground, blend=blend)
+
+
+def reason(error: Exception) -> str:
+    """What a decoder says, in one line; Pillow names the memory that it read from, which tells nobody anything."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture, or of a format that is not read here"
+    return error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
 
 
 def _render(data: bytes, size: int) -> bytes:
@@ -301,7 +308,7 @@ def read_picture(path: Path, reading: Reading | None = None) -> np.ndarray:
         decoded = decode(path.read_bytes(), reading)
         return as_pixels(decoded.values, reading, classes=decoded.classes)
     except UNREADABLE as error:
-        raise UserError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: not a readable image ({reason(error)})") from None
 
 
 def rasterise_all(jobs: Sequence[Job], shape: Shape, processes: int) -> Iterator[np.ndarray]:

@@ -8,8 +8,7 @@ from cgm.data.sources.source import Dataset
 
 
 def reading_of(settings: Dataset, side: str) -> Reading:
-    """Of one side's files."""
-    """How the values of these settings' files become colours: :class:`cgm.data.raster.Reading`."""
+    """How the values of one side's files become colours."""
     if not isinstance(settings, FileSettings):
         return Reading(channels=settings.channels)
     ground = bytes.fromhex(settings.ground[1:])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cgm.core.processes import CHUNK, in_processes, processors
 from cgm.core.progress import counted
-from cgm.data.raster import UNREADABLE, Job, Reading, as_pixels, decode, half
+from cgm.data.raster import UNREADABLE, Job, Reading, as_pixels, decode, half, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +77,8 @@ def look(job: Job, _: None = None) -> Look:
     from PIL import Image, UnidentifiedImageError
 
     reading = job.reading
+    if job.path.suffix.lower() == ".svg":
+        return Look(problem="an SVG drawing, which is not read from folders; render it to PNG")
     try:
         data = job.path.read_bytes()
     except OSError as error:
@@ -93,7 +95,7 @@ def look(job: Job, _: None = None) -> Look:
             return Look(picture=False)
         return Look(problem="not a picture, or of a format that is not read here; convert it to PNG" if data else "empty")
     except UNREADABLE as error:
-        return Look(problem=f"can't be decoded ({' '.join(str(error).split())})")
+        return Look(problem=f"can't be decoded ({reason(error)})")
     if min(pixels.shape[:2]) < 1:
         return Look(problem="too narrow to hold two pictures side by side")
     deep = values.dtype != np.uint8

@@ -162,7 +162,9 @@ def patchgan_side(image_size: int, layers: int) -> int:
 
 def _explain(error: ValidationError, root: type[BaseModel], under: str = "") -> str:
     """The first problem of a pydantic error, as ``key: found …, expected …``; the keys of ``root`` stand ``under`` another."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A key that is missing may be there, and misspelled: that says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0]) if errors[0]["type"] == "missing" else errors[0]
     location = ".".join([*([under] if under else []), *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
         *parents, unknown = first["loc"]

@@ -116,6 +116,28 @@ def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("seeds", "sedes", "sedes: unknown key; did you mean 'seeds'?"),
+        ("experiment", "experimnet", "experimnet: unknown key; did you mean 'experiment'?"),
+        ("seeds", None, "seeds: missing; expected a value"),
+    ],
+)
+def test_a_key_that_is_misspelled_says_more_than_one_that_is_missing(right: str, wrong: str | None, message: str) -> None:
+    raw = copy.deepcopy(RAW)
+    value = raw.pop(right)
+    if wrong:
+        raw[wrong] = value
+    with pytest.raises(UserError, match=re.escape(f"params.yaml: {message}")):
+        parse_params(raw)
+
+
+def test_a_misspelled_key_of_an_entry_says_more_too() -> None:
+    with pytest.raises(UserError, match=r"datasets\.openmoji\.kimgs: unknown key; did you mean 'kimg'\?"):
+        parse_params(edited("datasets.openmoji", {"source": "openmoji", "kimgs": 1.0}))
+
+
 def test_nothing_to_train() -> None:
     raw = copy.deepcopy(RAW)
     raw["methods"], raw["unpaired"] = None, {}

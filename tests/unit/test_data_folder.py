@@ -144,7 +144,7 @@ def test_everything_wrong_is_named_at_once(root, tmp_path):
     message = error_of(root, tmp_path)
     assert "3 of 20 pairs can't be used" in message
     assert all(name in message for name in ("A/p01.png", "B/p02.png", "A/p03.png"))
-    assert message.endswith("mend or remove them, or set mine.unusable: skip")
+    assert message.endswith("mend or remove them, or set mine.unusable: skip (cgm add: --set unusable=skip)")
 
 
 def test_one_of_many_is_left_out_and_said(tmp_path, capsys):
@@ -162,7 +162,7 @@ def test_stray_files(root, tmp_path, capsys):
     for name in (".DS_Store", "notes.txt", "desktop.ini", "labels.csv", "._p00.png", "Thumbs.db", "something.bak"):
         (root / "train" / "A" / name).write_bytes(b"not a picture")
     assert run(root, tmp_path).card["reading"]["passed_over"]["count"] == 7
-    assert "mine: passed over 7 files that are no pictures" in capsys.readouterr().err
+    assert "mine: passed over 7 files: no pictures" in capsys.readouterr().err
     image(root / "train" / "A" / "p04.bmp")
     assert "the same name as train/A/p04.bmp but for the suffix; rename one of them" in error_of(root, tmp_path / "again")
 

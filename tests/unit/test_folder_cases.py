@@ -89,7 +89,7 @@ def test_2_side_by_side_without_splits_and_of_odd_widths(mine, tmp_path, capsys)
     for n in range(COUNT):
         save(both(n, (64, 63, 66)[n % 3]), mine / f"{n}.png")
     assert counts(opened(mine, tmp_path)) == [18, 2, 4]
-    assert "mine: 8 files are of odd width; their middle column belongs to neither picture" in capsys.readouterr().err
+    assert "mine: the middle column of 8 files of odd width belongs to neither picture" in capsys.readouterr().err
 
 
 def test_single_pictures_are_not_torn_in_two(mine, tmp_path):
@@ -109,7 +109,8 @@ def test_3_cyclegan_s_folders(mine, tmp_path):
     assert data.hidden_pairs is False
     message = error_of(mine, tmp_path / "paired")
     assert "7 of 26 pairs can't be used" in message
-    assert "if A and B aren't pairs, move the dataset from datasets to unpaired.datasets" in message
+    assert "; if A and B aren't pairs, the dataset's place is unpaired.datasets, and not datasets (cgm add: --unpaired)" in message
+    assert "or set mine.unusable: skip (cgm add: --set unusable=skip)" in message
 
 
 def test_4_two_folders_with_names_of_their_own(mine, tmp_path):
@@ -162,6 +163,59 @@ def test_6_and_m11_sixteen_bits_of_which_twelve_are_used(mine, tmp_path, capsys,
     assert data.images("train", "B").max() > 200, "8 bits need no range"
     sides = opened(mine, tmp_path, value_range={"A": [0, 8160]})
     assert abs(int(sides.images("train", "A").max()) * 2 - int(data.images("train", "A").max())) <= 1
+
+
+def test_an_expression_that_groups_nothing_is_an_error_and_one_that_misses_some_is_told(mine, tmp_path, capsys):
+    for n in range(COUNT):
+        for side, seed in (("A", n), ("B", 1000 + n)):
+            save(picture(seed), mine / side / f"clip{n // 4}_{n % 4}.png")
+    message = error_of(mine, tmp_path, group="^subject([0-9]+)")
+    assert f"mine: group: ^subject([0-9]+) matched 0 of {COUNT} ids, such as 'clip0_0'; expected a regular expression that finds" in message
+    assert f"matched 0 of {COUNT} ids" in error_of(mine, tmp_path, group="^(subject)?"), "a group that finds nothing"
+    opened(mine, tmp_path, group="^(clip[1-5])_")
+    assert (
+        f"mine: group: ^(clip[1-5])_ matched {COUNT - 4} of {COUNT} ids; of the others, such as 'clip0_0', each" in capsys.readouterr().err
+    )
+    opened(mine, tmp_path, group="^(clip[0-5])_")
+    assert "matched" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".SVG"])
+@pytest.mark.parametrize("content", ["svg", "png"])
+def test_a_folder_of_svg_drawings_is_refused_whatever_they_hold(mine, tmp_path, suffix, content):
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><circle cx="9" cy="9" r="5"/></svg>'
+    pairs(mine)
+    for path in [*(mine / "train/A").iterdir()]:
+        data = drawing if content == "svg" else path.read_bytes()
+        path.with_suffix(suffix).write_bytes(data)
+        path.unlink()
+    message = error_of(mine, tmp_path)
+    assert (
+        f"{COUNT} of {COUNT} pairs can't be used: train/A/000{suffix}: an SVG drawing, which is not read from folders; render it" in message
+    )
+
+
+def test_pictures_smaller_than_any_size_are_told(mine, tmp_path, capsys):
+    for n in range(COUNT):
+        save(picture(n, *((1, 3) if n == 4 else (32, 32))), mine / f"{n}.png")
+    opened(mine, tmp_path, condition="grey")
+    told = "mine: side B: 1 picture with a side below 32 px, the least image_size, must be enlarged; the smallest has 1×3 px"
+    assert told in capsys.readouterr().err
+
+
+def test_a_table_is_not_passed_over(mine, tmp_path, capsys):
+    lines = ["a,b"]
+    for n in range(COUNT):
+        save(picture(n), mine / "in" / f"{n}.png")
+        save(picture(1000 + n), mine / "out" / f"{n}.png")
+        lines.append(f"in/{n}.png,out/{n}.png")
+    (mine / "other.csv").write_text("\n".join(lines))
+    opened(mine / "other.csv", tmp_path)
+    assert "passed over" not in capsys.readouterr().err
+    (mine / "pairs.csv").write_text("\n".join(lines))
+    data = opened(mine, tmp_path)
+    assert data.card["reading"]["passed_over"] == {"count": 1, "files": ["other.csv"]}
+    assert "mine: passed over 1 file: no pictures" in capsys.readouterr().err
 
 
 def test_8_what_lies_beside_pictures(mine, tmp_path):
@@ -356,7 +410,7 @@ def test_m28_several_pictures_in_a_file_are_told(mine, tmp_path, capsys):
     (mine / "train" / "A" / "000.png").unlink()
     picture(0).save(mine / "train" / "A" / "000.webp", save_all=True, append_images=[picture(90)], duration=100)
     assert counts(opened(mine, tmp_path)) == [18, 2, 4]
-    assert "side A: 1 files hold several pictures (animation, pages), of which the first is taken" in capsys.readouterr().err
+    assert "side A: the first picture is taken of 1 file with several (animation, pages)" in capsys.readouterr().err
 
 
 def test_a_folder_of_everything(mine, tmp_path, capsys):

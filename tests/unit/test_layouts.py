@@ -1,6 +1,7 @@
 """How people lay out their pictures: each layout is found by itself, and what fits none or several is told."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -96,12 +97,57 @@ def test_a_table_that_says_nonsense(tmp_path, rows, message):
 
 def test_any_two_folders_are_named_and_what_to_write(tmp_path):
     message = error_of(files(tmp_path, "sketches/1.png", "photos/1.jpg", "photos/2.jpg"))
-    assert "found folders photos (2 files), sketches (1 files); 0 files that may be pictures, which fits no layout" in message
+    assert "found folders photos (2 files), sketches (1 file); 0 files that may be pictures, which fits no layout" in message
     assert f"write a: {tmp_path / 'photos'}, b: {tmp_path / 'sketches'} in place of path:" in message
     sides = layouts.two_folders(tmp_path / "sketches", tmp_path / "photos")["train"]
     assert [len(sides[side]) for side in "AB"] == [1, 2]
     with pytest.raises(UserError, match="gone: not found"):
         layouts.two_folders(tmp_path / "sketches", tmp_path / "gone")
+    assert f"in place of path: (cgm add NAME {tmp_path / 'photos'} {tmp_path / 'sketches'})" in message
+
+
+def test_one_folder_is_no_two(tmp_path):
+    files(tmp_path, "x/1.png", "x/below/1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    for other in ("x", "x/../x", "link"):
+        with pytest.raises(UserError, match=r"x: the same folder as .*; expected two folders apart"):
+            layouts.two_folders(tmp_path / "x", tmp_path / other)
+    for a, b in (("x", "x/below"), ("x/below", "x")):
+        with pytest.raises(UserError, match=r"x: holds .*/x/below; expected two folders apart"):
+            layouts.two_folders(tmp_path / a, tmp_path / b)
+
+
+def test_a_picture_is_neither_a_folder_nor_a_table(tmp_path):
+    message = error_of(files(tmp_path, "000.jpg") / "000.jpg")
+    assert "000.jpg: found a file, expected a folder of pictures, or a table of pairs (pairs.csv)" in message
+
+
+@pytest.mark.parametrize("key", ["path", "a", "b"])
+def test_an_address_is_no_folder(key):
+    places = {"path": "https://e.org/x.zip"} if key == "path" else {"a": "x", "b": "x", key: "https://e.org/x.zip"}
+    with pytest.raises(UserError) as error:
+        FOLDER.check(FOLDER.Settings(source="folder", kimg=1.0, **places), Path())
+    assert str(error.value).endswith('an entry of its own in params.yaml: {source: url, url: "https://e.org/x.zip", …}')
+
+
+def test_a_folder_that_fits_nothing_is_told_all_layouts(tmp_path):
+    message = error_of(files(tmp_path, "x/1.png", "y/1.png", "z/1.png"))
+    assert all(title in message for title in layouts.TITLES.values())
+    assert "single pictures with condition: (cgm add: --set condition=grey)" in message
+
+
+@pytest.mark.parametrize("names", [("A", "B"), ("trainA", "trainB"), ("train/A", "train/B")])
+@pytest.mark.parametrize("nest", ["data", "set/data"])
+def test_a_folder_that_is_laid_out_further_down_is_named(tmp_path, names, nest):
+    files(tmp_path, "notes/x.png", *(f"{nest}/{name}/1.png" for name in names))
+    message = error_of(tmp_path)
+    assert f"; {tmp_path / nest} is laid out as {', '.join(names)}: name that folder" in message
+
+
+def test_a_mistake_further_down_is_no_answer(tmp_path):
+    files(tmp_path, "x/1.png", "y/1.png")
+    (tmp_path / "x/pairs.csv").write_text("nonsense\n")
+    assert "for pairs of these two folders write a:" in error_of(tmp_path)
 
 
 def test_what_fits_several_layouts_stops_and_the_named_one_wins(tmp_path):
@@ -109,7 +155,7 @@ def test_what_fits_several_layouts_stops_and_the_named_one_wins(tmp_path):
     message = error_of(tmp_path)
     assert "which fits several layouts (split-folders, flat-folders); say which with layout:" in message
     assert found(tmp_path, "flat-folders")[0] == "flat-folders"
-    assert "isn't laid out as joined-folders (trainA, trainB): found folders A (1 files)" in error_of(tmp_path, "joined-folders")
+    assert "isn't laid out as joined-folders (trainA, trainB): found folders A (1 file)" in error_of(tmp_path, "joined-folders")
 
 
 def test_one_split_under_two_names(tmp_path):
@@ -140,4 +186,4 @@ def test_files_beside_the_layout_are_told(tmp_path, capsys):
     (tmp_path / "mine" / "holdout").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "mine" / "holdout" / "x.png")
     FOLDER.fetch(FOLDER.Settings(source="folder", path=str(tmp_path / "mine"), kimg=1.0), tmp_path / "raw" / "mine", paired=True)
-    assert "mine: 1 files in holdout are no part of the layout and were passed over" in capsys.readouterr().err
+    assert "mine: passed over 1 file in holdout, no part of the layout" in capsys.readouterr().err

@@ -336,6 +336,7 @@ def test_unreadable_inputs_are_named_and_the_others_done(project: Path, tmp_path
     said = capsys.readouterr()
     assert "1 file passed over" in said.out
     left = [line for line in said.err.splitlines() if line.startswith("left out ")]
+    assert left[1].endswith("text.jpg: not a readable image (not a picture, or of a format that is not read here)")
     assert [str(given / name) in line for name, line in zip(("broken.png", "text.jpg"), left, strict=True)] == [True, True]
     assert said.err.splitlines()[-1].startswith("error: 2 of 5 pictures can't be read and all others are translated")
     made = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))

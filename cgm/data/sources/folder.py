@@ -40,7 +40,7 @@ class Folder(Files):
 
         def folders(self, root: Path) -> list[Path]:
             """``roots``, with a table's folder in its place."""
-            return [path.parent if path.is_file() else path for path in self.roots(root)]
+            return layouts.folders_of(self.roots(root))
 
     def bring(self, settings: Any, out: Path, paired: bool, root: Path, name: str) -> dict[str, Any]:
         folders = settings.folders(root)
@@ -50,7 +50,7 @@ class Folder(Files):
             out,
             paired=paired,
             base=Path(os.path.commonpath(folders)),
-            roots=folders,
+            roots=settings.roots(root),
             name=name,
         )
         return {
@@ -63,6 +63,12 @@ class Folder(Files):
 
     def layout(self, settings: Any, root: Path) -> tuple[str, Found]:
         """How the pictures lie; opens none of them. Raises :class:`UserError`, which says what was seen, where that isn't clear."""
+        for each in (settings.path, settings.a, settings.b):
+            if each is not None and each.startswith(layouts.ADDRESS):
+                raise UserError(
+                    f"{each}: found an address, expected a folder; what lies at an address is an entry of its own in params.yaml: {{source:"
+                    f' url, url: "{each}", …}}'
+                )
         roots = settings.roots(root)
         if len(roots) == 2:
             return "two-folders", layouts.two_folders(*roots)

@@ -137,7 +137,7 @@ def _addresses(found: Any) -> Any:
     if not isinstance(listed, list | tuple) or not listed:
         raise ValueError(f"found {found!r}, expected an address, or a list of them in the order in which they are tried")
     for each in listed:
-        if not isinstance(each, str) or not each.startswith(("https://", "http://")):
+        if not isinstance(each, str) or not each.startswith(layouts.ADDRESS):
             raise ValueError(f"found {each!r}, expected an address that starts with https:// or http://")
     return tuple(listed)
 
