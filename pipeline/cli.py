@@ -51,8 +51,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     entry.add_argument("name", metavar="NAME")
     entry.add_argument("paths", metavar="PATH", nargs="+", help="a folder, a table of pairs, or two folders: conditions and targets")
     how = entry.add_mutually_exclusive_group()
-    how.add_argument("--paired", action="store_const", const=True, dest="paired", help="A and B belong together by their names")
-    how.add_argument("--unpaired", action="store_const", const=False, dest="paired", help="two domains (default: as the names say)")
+    how.add_argument(
+        "--paired",
+        action="store_const",
+        const=True,
+        dest="paired",
+        help="A and B belong together by their names (default: where names and shapes agree)",
+    )
+    how.add_argument(
+        "--unpaired", action="store_const", const=False, dest="paired", help="two domains without pairs (default: where they don't)"
+    )
     entry.add_argument("--size", metavar="PX", help="prepared size: a side, or HEIGHTxWIDTH (default: 64)")
     entry.add_argument("--kimg", type=float, help="budget a method, thousands of images (default: 8)")
     entry.add_argument(

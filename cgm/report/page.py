@@ -13,7 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cgm.data.layouts import TITLES as LAYOUT_TITLES
 from cgm.data.listing import SPLITS
+from cgm.data.sources import SOURCES
 from cgm.evaluation.metrics import METRICS
 from cgm.methods import METHODS
 from cgm.methods.method import Elsewhere
@@ -28,6 +30,8 @@ from cgm.report.summary import answer, opening
 from cgm.report.table_format import Cell, Column, Row, Table
 from cgm.report.tables import TABLES
 
+NAMED = 5
+"""So many of the pictures that were left out are named; the card in ``data/prepared`` names all."""
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "Which loss should train an image-to-image model?"
 
@@ -215,14 +219,36 @@ def _card(dataset: DatasetResult) -> dict[str, Any]:
     rows = [
         ("Source", f"{card['source']}, variant {card['variant']}, {labels.pixels(card['image_size'])}"),
         ("Images (A / B)", "; ".join(f"{split} {card['counts'][split]['A']} / {card['counts'][split]['B']}" for split in SPLITS)),
+        ("Prepared", ", ".join(f"{key}: {card[key]}" for key in ("condition", "fit", "augment", "limit") if card.get(key))),
+        *_reading(card.get("reading") or {}),
         ("Licence", card["licence"]),
         ("Attribution", card["attribution"]),
         ("Leakage check", _flat({key: value for key, value in card["leakage"].items() if key != "checked"})),
-        ("Rasteriser", card.get("rasteriser", "")),
+        ("Rasteriser", card.get("rasteriser", "") if _drawn(card["source"]) else ""),
         ("Archive", f"{archive['name']}, sha256 {archive['sha256']}" if archive.get("sha256") else ""),
         ("Data sha256", card["data_sha256"]),
     ]
     return {"name": dataset.name, "rows": [(name, value) for name, value in rows if value]}
+
+
+def _drawn(source: str) -> bool:
+    """Whether its archive holds drawings that are rasterised here."""
+    return ".svg" in getattr(SOURCES[source], "suffixes", {}).values()
+
+
+def _reading(reading: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How the files were read, where that was to be found out; what of them is not in the data; and what was noticed."""
+    if not reading:
+        return []
+    left_out = [f"{each['file']}: {each['reason']}" for each in reading["left_out"]]
+    more = f"; and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+    passed = reading["passed_over"]["count"]
+    return [
+        ("Layout", f"{reading['layout']} ({LAYOUT_TITLES[reading['layout']]}), {reading['sizes']} px"),
+        ("Left out", f"{len(left_out)}: {'; '.join(left_out[:NAMED])}{more}" if left_out else ""),
+        ("Passed over", f"{labels.plural(passed, 'file')}: no pictures" if passed else ""),
+        ("Noticed", "; ".join(reading["notes"])),
+    ]
 
 
 def _flat(value: Any) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from report_inputs import make_params, write_inputs, write_json
 
+from cgm.data import layouts
 from cgm.experiment.settings import Training
 from cgm.methods import METHODS
 from cgm.methods.method import Method, MethodSettings
+from cgm.report import page
 from cgm.report.build import build
 from cgm.report.competence import competence
 from cgm.report.departures import NEUTRAL, departures, method_sentence, shared_sentence
@@ -324,3 +326,43 @@ def test_versions_of_the_code_are_compared_within_a_method(tree: Path) -> None:
     assert said() == []  # a method's code differs from another's by design
     edit(tree / RUNS / "mae/1/run.json", code_sha256="e" * 64)
     assert said() == ["MAE regression."]
+
+
+# Data
+
+
+def data_card(dataset: DatasetResult) -> dict[str, str]:
+    return dict(page._card(dataset)["rows"])
+
+
+def test_the_data_section_says_how_a_folder_was_read_and_what_was_left_out(tree: Path) -> None:
+    dataset = dataset_of(tree)
+    assert dataset.prepared is not None
+    embedded = data_card(dataset)
+    assert embedded["Rasteriser"] == "resvg-py 0.5.0"
+    assert not {"Layout", "Left out", "Passed over", "Noticed"} & embedded.keys()
+    dataset.prepared.card.update(
+        source="folder", fit="crop", augment="resize-crop", condition="grey",
+        reading={
+            "layout": "single", "sizes": "40×40", "notes": ["side B: odd", "side B: small"],
+            "left_out": [{"file": f"{n}.png", "reason": "empty"} for n in range(7)], "passed_over": {"count": 1, "files": ["notes.txt"]},
+        },
+    )  # fmt: skip
+    card = data_card(dataset)
+    assert "Rasteriser" not in card, "nothing of a folder is drawn here"
+    assert card["Prepared"] == "condition: grey, fit: crop, augment: resize-crop"
+    assert card["Layout"] == "single (single pictures), 40×40 px"
+    assert card["Left out"] == "7: 0.png: empty; 1.png: empty; 2.png: empty; 3.png: empty; 4.png: empty; and 2 more"
+    assert card["Passed over"] == "1 file: no pictures"
+    assert card["Noticed"] == "side B: odd; side B: small"
+    dataset.prepared.card["source"] = "photos"
+    assert "Rasteriser" not in data_card(dataset)
+
+
+def test_every_layout_that_a_card_may_name_has_a_title(tree: Path) -> None:
+    dataset = dataset_of(tree)
+    assert dataset.prepared is not None
+    for layout in layouts.TITLES:
+        reading = {"layout": layout, "sizes": "8×8", "notes": [], "left_out": [], "passed_over": {"count": 0, "files": []}}
+        dataset.prepared.card["reading"] = reading
+        assert data_card(dataset)["Layout"].startswith(f"{layout} (")
