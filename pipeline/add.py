@@ -33,8 +33,8 @@ have them."""
 SAMPLE = 50
 """Pairs whose shapes are compared."""
 USABLE = {"val": 16, "test": 32}
-"""Conditions from which on a mean over them says something: its standard error is their spread by the root of their number, here below a
-quarter and below a fifth."""
+"""Conditions from which on a mean over them says something: its standard error is their spread by the root of their number, there a
+quarter and a sixth of it."""
 SIZE, KIMG = 64, 8.0
 """Where nobody says otherwise."""
 WARM_UP, TIMED = 2, 6
@@ -170,15 +170,16 @@ def _too_few(counts: Mapping[str, Mapping[str, int]], neighbours: int) -> list[s
     val, test = (counts[split]["A"] for split in ("val", "test"))
     found = []
     if val < USABLE["val"]:
+        why = "on so few it is mostly chance" if val > 1 else "on fewer than 2 not at all, so that nothing may be called best"
         found.append(
             f"val has {plural(val, 'condition')}, expected {USABLE['val']} or more (best {VALIDATED}): whether a method was trained to"
-            " competence is judged on them" + (", and on fewer than 2 not at all, so that nothing may be called best" if val < 2 else "")
+            f" competence is judged on them, and {why}"
         )
     if test < USABLE["test"]:
-        lacking = f"; several metrics need more than {neighbours} (evaluation.neighbours)" if test <= neighbours else ""
+        lacking = f", and several metrics need more than {neighbours} (evaluation.neighbours)" if test <= neighbours else ""
         found.append(
-            f"test has {plural(test, 'condition')}, expected {USABLE['test']} or more: every metric is measured on them, and the error of a"
-            f" mean is the spread by the root of their number{lacking}"
+            f"test has {plural(test, 'condition')}, expected {USABLE['test']} or more: every metric is measured on them, and on so few it"
+            f" is mostly chance{lacking}"
         )
     return found
 
