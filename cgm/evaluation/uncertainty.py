@@ -190,14 +190,14 @@ def jackknife_variance(value: np.ndarray, left_out: np.ndarray, sizes: np.ndarra
     """Variance of ``value`` (…) from the values without one group each (…×G), of ``sizes`` (G) images.
 
     Pseudo-values θ + (1/p − 1)(θ − θ₋ᵍ), where p is a group's share of the images, as Busing, Meijer & van der Leeden have them (Statistics
-    and Computing 1999); of a mean they are the groups' means. Their squared deviations get weights p² / (1 − Σp²) here and p / ((1 − p) G)
+    and Computing 1999); of a mean they are the groups' means. Their squared deviations get weights p² / (1 − p) here and p / ((1 − p) G)
     there, which is the same for equal groups. For images unlike one another both are unbiased whatever the sizes. But images are in one
-    group because they may be alike, and then a large group counts by p²; by the other weights the variance would be too low.
+    group because they may be alike, and then a large group counts by p²; theirs would be too low (Bell & McCaffrey, Survey Methodology 2002).
     """
     shares = _shares(sizes)
     pseudo = value[..., None] + (1 / shares - 1) * (value[..., None] - left_out)
     centre = (shares * pseudo).sum(-1, keepdims=True)
-    return (shares**2 * (pseudo - centre) ** 2).sum(-1) / (1 - (shares**2).sum())
+    return (shares**2 / (1 - shares) * (pseudo - centre) ** 2).sum(-1)
 
 
 def _crossed(values: np.ndarray, left_out: np.ndarray, sizes: np.ndarray, level: float, rounding: float) -> Estimate:
