@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 from scipy.special import stdtr, stdtrit
 
 from benchmarks.page import ROOT, machine, progress, renew_section, table
-from benchmarks.study.simulated import DATA, FEATURES, REALS, SETS, SHARES, SPREADS, Images, outputs, per_image
+from benchmarks.study.simulated import DATA, FEATURES, LARGEST, REALS, SETS, SHARES, SPREADS, Images, outputs, per_image
 from cgm.core.files import write_text
 from cgm.core.seeds import numpy_generator
 from cgm.evaluation.stats import LEVEL
@@ -36,8 +37,10 @@ SEEDS = (3, 5, 10)
 COUNTS = (50, 100, 400)
 """Test images."""
 SET_COUNT = 100
-REPLICATES, SET_REPLICATES, BOOTSTRAPPED, FAMILIES = 2000, 1000, 400, 1000
-"""Simulated data sets: of means, of set metrics, those of either that are bootstrapped, and families of methods."""
+REPLICATES, SET_REPLICATES, FAMILIES = 2000, 800, 1000
+"""Simulated data sets of means and of set metrics, and families of methods."""
+BOOTSTRAPPED, SET_BOOTSTRAPPED = 400, 100
+"""Of them, those of means and of set metrics that are bootstrapped."""
 RESAMPLES = 300
 METHODS = {
     "seeds": "t over seeds",
@@ -100,11 +103,12 @@ def of_means(replicates: int, bootstrapped: int) -> Iterator[Cell]:
             parts.append((values.mean(-1), means_left_out(values, images.groups)))
             if not start:
                 resampled = values @ _drawn(count, generator).T / count
-        yield Cell(data, dominates, seeds, count, coverage(*map(np.concatenate, zip(*parts, strict=True)), images.sizes, resampled, 0.0))
+        values, left_out = (np.concatenate(part) for part in zip(*parts, strict=True))
+        yield Cell(data, dominates, seeds, count, coverage(values, left_out, images.sizes, resampled, 0.0))
 
 
 def of_sets(replicates: int, bootstrapped: int) -> Iterator[Cell]:
-    """The truth is the mean over all simulated data sets: a set metric's value depends on the number of images, and so does what is meant."""
+    """The truth is the mean over all simulated data sets, since a set metric's true value depends on the number of images."""
     real = numpy_generator("simulated", "", 0, "calibration/reals").standard_normal((REALS, FEATURES))
     for (name, metric), dominates, seeds in itertools.product(SETS.items(), SPREADS, SEEDS):
         generator = numpy_generator("simulated", f"{name}/{dominates}", seeds, "calibration/sets")
@@ -197,7 +201,7 @@ def outside(cells: Sequence[Cell]) -> str:
 
 def draw(cells: Sequence[Cell]) -> str:
     """A strip of coverages for each method, as SVG; the same numbers give the same text."""
-    settings = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "font.size": 8, "path.simplify": False}
+    settings: dict[str, Any] = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "font.size": 8, "path.simplify": False}
     colours = dict(zip(SHARES, ("#0072b2", "#999999", "#d55e00", "#009e73"), strict=True))
     with mpl.rc_context(settings):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
@@ -229,39 +233,37 @@ def draw(cells: Sequence[Cell]) -> str:
 def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequence[Sequence[str]], arguments: argparse.Namespace) -> str:
     found = [cell.coverage["ours"] for cell in cells]
     inside = sum(GOAL[0] <= one <= GOAL[1] for one in found)
-    tests = [f"{kind}, {what}" for kind in ("a given one", "the best") for what in ("t over seeds", "seeds and images")]
-    tests.append(f"the best, over {PAIRS} pairs, seeds and images")
-    finds = [
-        f"{effect} SE{first}, {what}"
-        for effect in EFFECTS
-        for first in ("", f", first of {RIVALS}")
-        for what in ("t over seeds", "seeds and images")
+    both = ("t over seeds", "seeds and images")
+    tests = [f"{kind}, {test}" for kind in ("a given one", "the best") for test in both]
+    finds = [f"{effect} SE{first}, {test}" for effect in EFFECTS for first in ("", f", first of {RIVALS}") for test in both]
+    errors = (arguments.replicates, arguments.set_replicates, BOOTSTRAPPED, SET_BOOTSTRAPPED)
+    seeds, counts = (", ".join(map(str, those)) for those in (SEEDS, COUNTS))
+    parts = [
+        "### Coverage of intervals over seeds and images",
+        f"Simulated, so that the truth is known: {seeds} trainings, all measured on the same test images.\n"
+        f"The first data are means over {counts} images, the last set metrics of {SET_COUNT} images with {FEATURES} features.\n"
+        "*Dominates*: what most of the variance of the mean comes from; *interaction* is what one training makes of one image.\n"
+        f"*Crops*: 1 to {LARGEST} of one photograph, and alike. *Skewed images* are log-normal, *skewed seeds* exponential.\n"
+        "The bootstraps are percentile intervals and resample images one by one.\n"
+        "Standard error near 95%, in points: {} for a mean, {} for a set metric, {} and {} where they are bootstrapped.\n".format(
+            *(_error(count) for count in errors)
+        )
+        + f"Renewed by `python -m {COMMAND} --write`; {machine()}; {datetime.date.today().isoformat()}.",
+        f"![Coverage by method](pictures/{FIGURE.name})",
+        "Per cent of the 95% intervals that hold the truth, over all numbers of images:",
+        coverage_table(cells),
+        f"*Seeds and images* is within {100 * GOAL[0]:.0f}–{100 * GOAL[1]:.0f}% in {inside} of {len(found)} cases,"
+        f" at least {_percent(min(found))} and at most {_percent(max(found))}.\nOutside, with the range over the numbers of images:",
+        outside(cells),
+        f"**False alarms.** Per cent of families of {RIVALS + 1} equal methods ({SET_COUNT} images) in which some difference is significant at"
+        f" 5% after Holm over\n{RIVALS} comparisons: of a method chosen beforehand with the others, and of the one that came out best; of that one"
+        f" also after Holm over all {PAIRS} pairs.\nStandard error near 5%: {_error(arguments.families)} points.",
+        table(["dominates", "seeds", *tests, f"the best, all {PAIRS} pairs, {both[1]}"], alarms),
+        "**Power.** Per cent of true differences of so many standard errors (SE) that are found at 5%:"
+        f" alone, and as the first of {RIVALS} in Holm's order.",
+        table(["dominates", "seeds", *finds], powers),
     ]
-    return "\n\n".join(
-        [
-            "### Coverage of intervals over seeds and images",
-            f"Simulated, so that the truth is known: trainings × test images, {', '.join(map(str, SEEDS))} seeds. {', '.join(DATA)}: means over"
-            f" {', '.join(map(str, COUNTS))} images.\n{', '.join(SETS)}: of a set of {SET_COUNT} images with {FEATURES} features. *Dominates*: what"
-            " most of the variance of the mean comes from; *interaction* is what one\ntraining makes of one image. *Crops*: 1 to 8 of one"
-            " photograph, alike. Bootstraps are percentile intervals and resample images one by one.\n"
-            f"Monte-Carlo error (one standard error, near 95%): {_error(arguments.replicates)} points for a mean, {_error(arguments.set_replicates)}"
-            f" for a set metric, {_error(min(BOOTSTRAPPED, arguments.set_replicates))} for a bootstrap.\n"
-            f"Renewed by `python -m {COMMAND} --write`; {machine()}; {datetime.date.today().isoformat()}.",
-            f"![Coverage by method](pictures/{FIGURE.name})",
-            "Per cent of the 95% intervals that hold the truth; the last number of a heading is that of seeds:",
-            coverage_table(cells),
-            f"*Seeds and images* is within {100 * GOAL[0]:.0f}–{100 * GOAL[1]:.0f}% in {inside} of {len(found)} cases, at least"
-            f" {_percent(min(found))} and at most {_percent(max(found))}. Outside:",
-            outside(cells),
-            f"**False alarms.** Per cent of families of {RIVALS + 1} truly equal methods ({SET_COUNT} images) in which a difference is called"
-            f" significant at 5% after Holm over {RIVALS} comparisons:\nof a method that was chosen beforehand with all others, or of the one"
-            f" that came out best, there also after Holm over all {PAIRS} pairs. Monte-Carlo error {_error(arguments.families)} points near 5%.",
-            table(["dominates", "seeds", *tests], alarms),
-            "**Power.** Per cent of true differences of so many standard errors that are found at 5%, alone and as the first of"
-            f" {RIVALS} in Holm's order:",
-            table(["dominates", "seeds", *finds], powers),
-        ]
-    )
+    return "\n\n".join(parts)
 
 
 def _p_values(values: np.ndarray, left_out: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
@@ -305,7 +307,7 @@ def main() -> None:
     cells = []
     for cell in itertools.chain(
         of_means(arguments.replicates, min(BOOTSTRAPPED, arguments.replicates)),
-        of_sets(arguments.set_replicates, min(BOOTSTRAPPED, arguments.set_replicates)),
+        of_sets(arguments.set_replicates, min(SET_BOOTSTRAPPED, arguments.set_replicates)),
     ):
         cells.append(cell)
         shown = (f"{method} {_percent(share)}" for method, share in cell.coverage.items())

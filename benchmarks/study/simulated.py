@@ -1,7 +1,7 @@
 """Simulated runs whose truth is known: data sets × training seeds × test images, for means over images and for metrics of the whole set.
 
-Every seed of a data set sees the same images. ``weights`` (W×N) say how often each image counts in each of W versions of the test set: once,
-not at all where it is left out, and as often as it was drawn in a bootstrap.
+Every seed of a data set sees the same images. ``weights`` (W×N) say how often each image counts in each of W versions of the test set:
+once, not at all where it is left out, and as often as it was drawn in a bootstrap.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ SHARES = {
     "interaction": (0.05, 0.25, 0.70),
 }
 """What dominates → shares of seeds, images and their interaction in the variance of the mean."""
-SPREADS = {"seeds": 0.3, "mixed": 0.1, "images": 0.03}
-"""For set metrics: how far seeds lie apart in each feature, whose standard deviation over images is 1."""
+SPREADS = {"seeds": 0.15, "mixed": 0.06, "images": 0.02}
+"""For set metrics: how far seeds lie apart in each feature, whose standard deviation over images is 1 and common bias BIAS."""
 DATA = ("normal", "skewed images", "crops", "skewed seeds")
 LARGEST = 8
 """Crops of a photograph."""
 ALIKE = 0.6
 """Share of what crops of one photograph have in common, in the variance of the images and of the interaction."""
 REALS, FEATURES = 200, 4
+BIAS, NOISE = 0.5, 0.3
 NEIGHBOURS = 3
 SEARCHED = 15
 """Of an output's neighbours, those among which its k-th is looked for when images are left out or drawn repeatedly."""
@@ -85,9 +86,8 @@ def per_image(
 def outputs(spread: float, seeds: int, count: int, generator: np.random.Generator) -> np.ndarray:
     """Features S×N×FEATURES of outputs for the same N conditions: near the truth, beside it by a common bias and each seed's own."""
     content = generator.standard_normal((1, count, FEATURES))
-    return (
-        content + 0.3 + spread * generator.standard_normal((seeds, 1, FEATURES)) + 0.3 * generator.standard_normal((seeds, count, FEATURES))
-    )
+    seed = spread * generator.standard_normal((seeds, 1, FEATURES))
+    return content + BIAS + seed + NOISE * generator.standard_normal((seeds, count, FEATURES))
 
 
 def kernel_distances(fake: np.ndarray, real: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -84,7 +84,7 @@ class TestJackknife:
     def test_equal_groups_as_in_the_textbook(self):
         """(G − 1)/G Σ (θ₋ᵍ − their mean)², of any statistic."""
         x = generator().normal(size=40)
-        left_out = np.array([np.median(x[EQUAL != group]) for group in range(20)])
+        left_out = np.array([np.median(x[group != EQUAL]) for group in range(20)])
         found = jackknife_variance(np.median(x), left_out, np.full(20, 2))
         assert found == pytest.approx(19 / 20 * ((left_out - left_out.mean()) ** 2).sum())
 
@@ -121,14 +121,15 @@ class TestCrossed:
         assert found.error == pytest.approx(math.sqrt((ms_seeds + ms_images - ms_both) / (seeds * images)))
         share = ms_seeds / (ms_seeds + ms_images)
         assert found.seed_share == pytest.approx(share)
-        assert found.df == pytest.approx(1 / (share / 3 + (1 - share) / 19))
-        assert found.half_width == pytest.approx(scipy_stats.t.ppf(0.975, found.df) * found.error)
+        assert found.df == pytest.approx((3, 19))
+        t = found.half_width / found.error
+        assert share * scipy_stats.t.cdf(t, 3) + (1 - share) * scipy_stats.t.cdf(t, 19) == pytest.approx(0.975, abs=1e-10)
         assert (found.n_seeds, found.n_groups, found.over) == (4, 20, "seeds and images")
 
     def test_by_hand(self):
         # Images 1, 2 | 3, 4 under seed 0, and all 2 more under seed 1: A = 2/2, B = (1.5 − 3.5)²/4 = 1, no interaction.
         found = of_images(np.array([[1.0, 2, 3, 4], [3, 4, 5, 6]]), np.array([0, 0, 1, 1]))
-        assert (found.mean, found.seed_share, found.df) == pytest.approx((3.5, 0.5, 1))
+        assert (found.mean, found.seed_share, *found.df) == pytest.approx((3.5, 0.5, 1, 1))
         assert found.error == pytest.approx(math.sqrt(2))
         assert found.half_width == pytest.approx(12.7062 * math.sqrt(2), rel=1e-5)
 
@@ -148,10 +149,13 @@ class TestCrossed:
             of_images(values[seeds], EQUAL),
             of_images(values, groups[EQUAL]),
         ):
-            assert vars(same) == pytest.approx(vars(found))
+            for one, other in ((same, found), (same.df, found.df)):
+                assert (one if isinstance(one, tuple) else (one.mean, one.error, one.half_width, one.seed_share)) == pytest.approx(
+                    other if isinstance(other, tuple) else (other.mean, other.error, other.half_width, other.seed_share)
+                )
         moved = of_images(5 - 3 * values, EQUAL)
         assert moved.mean == pytest.approx(5 - 3 * found.mean)
-        assert (moved.half_width, moved.df) == pytest.approx((3 * found.half_width, found.df))
+        assert (moved.half_width, moved.seed_share) == pytest.approx((3 * found.half_width, found.seed_share))
 
     def test_one_seed_speaks_of_its_training_alone(self):
         values = simulated(0, 1, 0, (1, 20))
@@ -166,12 +170,12 @@ class TestCrossed:
         found = crossed(values, np.ones((3, groups)), np.full(groups, 40))
         expected = t_interval(list(values))
         assert (found.mean, found.half_width) == pytest.approx((expected.mean, expected.half_width))
-        assert (found.over, found.df, found.seed_share) == ("seeds", 2, 1.0)
+        assert (found.over, found.df, found.seed_share) == ("seeds", (2, None), 1.0)
 
     def test_one_of_each_has_no_interval(self):
         found = crossed(np.array([0.25]), np.array([[0.25]]), np.array([40]))
         assert found.mean == 0.25
-        assert (found.error, found.half_width, found.df, found.over) == (None,) * 4
+        assert (found.error, found.half_width, found.over, found.df) == (None, None, None, (None, None))
 
     def test_what_does_not_vary(self):
         found = of_images(np.full((3, 40), 0.1), EQUAL)
@@ -183,7 +187,7 @@ class TestCrossed:
 
     def test_unequal_groups_count_for_fewer(self):
         groups = np.repeat([0, 1, 2], [10, 10, 20])
-        assert of_images(generator().normal(size=(1, 40)), groups).df == pytest.approx(1 / (1 / 16 + 1 / 16 + 1 / 4) - 1)
+        assert of_images(generator().normal(size=(1, 40)), groups).df[1] == pytest.approx(1 / (1 / 16 + 1 / 16 + 1 / 4) - 1)
 
     @pytest.mark.parametrize(
         ("values", "left_out", "sizes"),
@@ -204,8 +208,17 @@ class TestDifference:
         found = difference(measured(a, EQUAL), measured(b, EQUAL), np.full(20, 2), "lower")
         expected = of_images(a - b, EQUAL)
         assert found is not None
-        assert (found.mean, found.half_width, found.df) == pytest.approx((expected.mean, expected.half_width, expected.df))
-        assert found.p == pytest.approx(2 * scipy_stats.t.sf(abs(found.mean) / found.error, found.df))
+        assert (found.mean, found.half_width, found.seed_share) == pytest.approx((expected.mean, expected.half_width, expected.seed_share))
+        tails = [2 * scipy_stats.t.sf(abs(found.mean) / found.error, df) for df in found.df]
+        assert found.p == pytest.approx(found.seed_share * tails[0] + (1 - found.seed_share) * tails[1])
+
+    def test_p_and_interval_agree(self):
+        """At any level: the interval ends at 0 where p is 1 − level."""
+        a, b = simulated(0.4, 0.4, 0.2, (2, 3, 40))
+        runs, sizes = (measured(a, EQUAL), measured(b - 3, EQUAL)), np.full(20, 2)
+        p = difference(*runs, sizes, "lower").p
+        found = difference(*runs, sizes, "lower", level=1 - p)
+        assert abs(found.mean) == pytest.approx(found.half_width)
 
     def test_sides(self):
         a, b = simulated(0.4, 0.4, 0.2, (2, 3, 40))
