@@ -201,7 +201,7 @@ def outside(cells: Sequence[Cell]) -> str:
 
 def draw(cells: Sequence[Cell]) -> str:
     """A strip of coverages for each method, as SVG; the same numbers give the same text."""
-    settings: dict[str, Any] = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "font.size": 8, "path.simplify": False}
+    settings: Any = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "font.size": 8, "path.simplify": False}
     colours = dict(zip(SHARES, ("#0072b2", "#999999", "#d55e00", "#009e73"), strict=True))
     with mpl.rc_context(settings):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
@@ -242,7 +242,8 @@ def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequ
         "### Coverage of intervals over seeds and images",
         f"Simulated, so that the truth is known: {seeds} trainings, all measured on the same test images.\n"
         f"The first data are means over {counts} images, the last set metrics of {SET_COUNT} images with {FEATURES} features.\n"
-        "*Dominates*: what most of the variance of the mean comes from; *interaction* is what one training makes of one image.\n"
+        "*Dominates*: what most of the variance of the mean comes from; *interaction* is what one training makes of one image;"
+        " to recall, images matter most in all three.\n"
         f"*Crops*: 1 to {LARGEST} of one photograph, and alike. *Skewed images* are log-normal, *skewed seeds* exponential.\n"
         "The bootstraps are percentile intervals and resample images one by one.\n"
         "Standard error near 95%, in points: {} for a mean, {} for a set metric, {} and {} where they are bootstrapped.\n".format(
@@ -255,9 +256,9 @@ def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequ
         f"*Seeds and images* is within {100 * GOAL[0]:.0f}–{100 * GOAL[1]:.0f}% in {inside} of {len(found)} cases,"
         f" at least {_percent(min(found))} and at most {_percent(max(found))}.\nOutside, with the range over the numbers of images:",
         outside(cells),
-        f"**False alarms.** Per cent of families of {RIVALS + 1} equal methods ({SET_COUNT} images) in which some difference is significant at"
-        f" 5% after Holm over\n{RIVALS} comparisons: of a method chosen beforehand with the others, and of the one that came out best; of that one"
-        f" also after Holm over all {PAIRS} pairs.\nStandard error near 5%: {_error(arguments.families)} points.",
+        f"**False alarms.** Per cent of families of {RIVALS + 1} equal methods ({SET_COUNT} images) in which some difference is significant"
+        f" at 5% after Holm\nover {RIVALS} comparisons: of a method chosen beforehand with the others, and of the one that came out best;"
+        f" of that one also after\nHolm over all {PAIRS} pairs. Standard error near 5%: {_error(arguments.families)} points.",
         table(["dominates", "seeds", *tests, f"the best, all {PAIRS} pairs, {both[1]}"], alarms),
         "**Power.** Per cent of true differences of so many standard errors (SE) that are found at 5%:"
         f" alone, and as the first of {RIVALS} in Holm's order.",

@@ -20,7 +20,7 @@ SHARES = {
     "interaction": (0.05, 0.25, 0.70),
 }
 """What dominates → shares of seeds, images and their interaction in the variance of the mean."""
-SPREADS = {"seeds": 0.15, "mixed": 0.06, "images": 0.02}
+SPREADS = {"seeds": 0.25, "mixed": 0.12, "images": 0.03}
 """For set metrics: how far seeds lie apart in each feature, whose standard deviation over images is 1 and common bias BIAS."""
 DATA = ("normal", "skewed images", "crops", "skewed seeds")
 LARGEST = 8
