@@ -80,7 +80,7 @@ class Difference(Estimate):
     def p(self) -> float | None:
         """Two-sided; None where there is no interval."""
         below = self._below(-abs(self.mean))
-        return None if below is None else 2 * below
+        return None if below is None else min(1.0, 2 * below)
 
     def confidence(self, margin: float = 0.0) -> float | None:
         """The t-probability that a is truly better than b; with a ``margin``, that it is at most so much worse (non-inferiority)."""
@@ -236,7 +236,7 @@ def _crossed(values: np.ndarray, left_out: np.ndarray, sizes: np.ndarray, level:
     seed_share = seed_part / total if total > 0 else None
     error = None if df == (None, None) else math.sqrt(max(total - interaction, seed_part, image_part))
     return Estimate(
-        mean=float(values.mean()),
+        mean=math.fsum(values) / seeds,
         error=error,
         half_width=None if error is None else error * _quantile((1 + level) / 2, seed_share, df),
         n_seeds=seeds,
