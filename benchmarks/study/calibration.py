@@ -244,8 +244,8 @@ def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequ
         "### Coverage of intervals over seeds and images",
         f"Simulated, so that the truth is known: {seeds} trainings, all measured on the same test images.\n"
         f"The first data are means over {counts} images, the last set metrics of {SET_COUNT} images with {FEATURES} features.\n"
-        "*Dominates*: what most of the variance of the mean comes from; *interaction* is what one training makes of one image;"
-        " to recall, images matter most in all three.\n"
+        "*Dominates*: what most of the variance of the mean comes from; *interaction* is what one training makes of one image.\n"
+        "To recall images matter most in all three of its rows.\n"
         f"*Crops*: 1 to {LARGEST} of one photograph, and alike. *Skewed images* are log-normal, *skewed seeds* exponential.\n"
         "The bootstraps are percentile intervals and resample images one by one.\n"
         "Standard error near 95%, in points: {} for a mean, {} for a set metric, {} and {} where they are bootstrapped.\n".format(
