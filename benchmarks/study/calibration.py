@@ -11,28 +11,30 @@ import datetime
 import io
 import itertools
 import math
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy.special import stdtr, stdtrit
 
 from benchmarks.page import ROOT, machine, progress, renew_section, table
 from benchmarks.study.simulated import DATA, FEATURES, LARGEST, REALS, SETS, SHARES, SPREADS, Images, outputs, per_image
-from cgm.core.files import write_text
 from cgm.core.seeds import numpy_generator
 from cgm.evaluation.stats import LEVEL
 from cgm.evaluation.uncertainty import Measured, crossed, difference, jackknife_variance, means_left_out
 
 PAGE = Path("docs/metrics.md")
-FIGURE = Path("docs/pictures/calibration.svg")
+FIGURE = Path("docs/pictures/calibration.png")
+COLOURS = ("#0072b2", "#999999", "#d55e00", "#009e73")
+BAND = "#e4e6ea"
+CAPTION = "How often each kind of interval holds the truth, one tick a case: near 95% only where both seeds and images count"
 COMMAND = "benchmarks.study.calibration"
 SEEDS = (3, 5, 10)
 COUNTS = (50, 100, 400)
@@ -200,21 +202,19 @@ def outside(cells: Sequence[Cell]) -> str:
     return "\n".join(f"- {title}: {'; '.join(texts) or 'nowhere'}." for title, texts in lines.items())
 
 
-def draw(cells: Sequence[Cell]) -> str:
-    """A strip of coverages for each method, as SVG; the same numbers give the same text."""
-    settings: Any = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "font.size": 8, "path.simplify": False}
-    colours = dict(zip(SHARES, ("#0072b2", "#999999", "#d55e00", "#009e73"), strict=True))
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        FigureCanvasSVG(figure)
+def draw(cells: Sequence[Cell]) -> bytes:
+    """A strip of coverages for each method, as PNG of few colours; the same numbers give the same picture."""
+    with mpl.rc_context({"font.size": 8}):
+        figure = Figure(figsize=(7.2, 3.4), dpi=104, layout="constrained")
+        FigureCanvasAgg(figure)
         axes = figure.subplots()
         rows = list(itertools.product(METHODS, SEEDS))
         heights = [place + place // len(SEEDS) * 0.6 for place in range(len(rows))]
-        axes.axvspan(100 * GOAL[0], 100 * GOAL[1], color="#e4e6ea", linewidth=0)
+        axes.axvspan(100 * GOAL[0], 100 * GOAL[1], color=BAND, linewidth=0)
         axes.axvline(100 * LEVEL, color="#6a7078", linewidth=0.8)
-        for dominates, colour in colours.items():
-            ticks = [  # as one path, which is much shorter than markers
-                (100 * cell.coverage[method], height + end)
+        for dominates, colour in zip(SHARES, COLOURS, strict=True):
+            ticks = [
+                (float(_percent(cell.coverage[method])), height + end)
                 for height, (method, seeds) in zip(heights, rows, strict=True)
                 for cell in cells
                 if cell.dominates == dominates and cell.seeds == seeds
@@ -227,9 +227,14 @@ def draw(cells: Sequence[Cell]) -> str:
         axes.legend(title="dominates", loc="lower left", frameon=False)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", file.getvalue())  # hundredths of a point are enough
+        figure.savefig(file := io.BytesIO(), format="png")
+    palette = Image.new("P", (1, 1))
+    ink = np.array([to_rgb(colour) for colour in ("#000000", *COLOURS)])[:, None]
+    blends = 1 - np.linspace(0, 1, 4)[:, None] * (1 - ink)
+    palette.putpalette([*np.rint(255 * np.append(blends, to_rgb(BAND))).astype(int)])
+    picture = Image.open(file).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    picture.save(file := io.BytesIO(), format="png", optimize=True)
+    return file.getvalue()
 
 
 def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequence[Sequence[str]], arguments: argparse.Namespace) -> str:
@@ -252,7 +257,7 @@ def section(cells: Sequence[Cell], alarms: Sequence[Sequence[str]], powers: Sequ
             *(_error(count) for count in errors)
         )
         + f"Renewed by `python -m {COMMAND} --write`; {machine()}; {datetime.date.today().isoformat()}.",
-        f"![Coverage by method](pictures/{FIGURE.name})",
+        f"![{CAPTION}](pictures/{FIGURE.name})",
         "Per cent of the 95% intervals that hold the truth, over all numbers of images:",
         coverage_table(cells),
         f"*Seeds and images* is within {100 * GOAL[0]:.0f}–{100 * GOAL[1]:.0f}% in {inside} of {len(found)} cases,"
@@ -290,7 +295,7 @@ def _drawn(count: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def _quantile(degrees: np.ndarray) -> np.ndarray:
-    return stdtrit(degrees, (1 + LEVEL) / 2)
+    return np.asarray(stdtrit(degrees, (1 + LEVEL) / 2))
 
 
 def _percent(share: float) -> str:
@@ -318,7 +323,7 @@ def main() -> None:
     text = section(cells, false_alarms(arguments.families), power(arguments.replicates), arguments)
     if arguments.write:
         (ROOT / FIGURE).parent.mkdir(exist_ok=True)
-        write_text(ROOT / FIGURE, draw(cells))
+        (ROOT / FIGURE).write_bytes(draw(cells))
         renew_section("calibration", text, ROOT / PAGE)
     else:
         print(text)

@@ -65,7 +65,7 @@ def test_the_command(monkeypatch, tmp_path, capsys):
     few = ["--replicates", "20", "--set-replicates", "4", "--families", "3"]
     monkeypatch.setattr(sys, "argv", ["calibration", *few, "--write"])
     calibration.main()
-    page, figure = ((tmp_path / name).read_text() for name in (calibration.PAGE, calibration.FIGURE))
-    assert "![Coverage by method](pictures/calibration.svg)" in page
+    page, figure = (tmp_path / calibration.PAGE).read_text(), (tmp_path / calibration.FIGURE).read_bytes()
+    assert f"![{calibration.CAPTION}](pictures/calibration.png)" in page
     assert all(f"| {data} | {dominates} |" in page for data in DATA for dominates in SHARES)
     assert len(figure) < 60_000
