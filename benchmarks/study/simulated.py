@@ -54,7 +54,7 @@ class Images:
 
     def left_out(self) -> np.ndarray:
         """Weights, G×N: one group is missing in each."""
-        return (self.groups != np.arange(len(self.sizes))[:, None]).astype(float)
+        return np.asarray((self.groups != np.arange(len(self.sizes))[:, None]).astype(float))
 
     @property
     def kish(self) -> float:
@@ -80,7 +80,7 @@ def per_image(
     else:
         image, both = (_alike(generator, (*those, count), images, crops) for those in ((*sets, 1), shape))
     unit = (count / (images.kish if crops else 1)) ** 0.5
-    return of_seeds * seeds**0.5 * seed + of_images * unit * image + of_both * (seeds**0.5) * unit * both
+    return np.asarray(of_seeds * seeds**0.5 * seed + of_images * unit * image + of_both * (seeds**0.5) * unit * both)
 
 
 def outputs(spread: float, seeds: int, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -96,7 +96,7 @@ def kernel_distances(fake: np.ndarray, real: np.ndarray, weights: np.ndarray) ->
     within = ((fake @ fake.transpose(0, 2, 1)) / FEATURES + 1) ** 3
     own = np.einsum("sii->si", within) @ (weights**2).T
     between = (((fake @ real.T) / FEATURES + 1) ** 3).mean(2) @ weights.T
-    return (np.einsum("wn,snw->sw", weights, within @ weights.T) - own) / (totals**2 - squares) - 2 * between / totals
+    return np.asarray((np.einsum("wn,snw->sw", weights, within @ weights.T) - own) / (totals**2 - squares) - 2 * between / totals)
 
 
 def frechet_distances(fake: np.ndarray, real: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def frechet_distances(fake: np.ndarray, real: np.ndarray, weights: np.ndarray) -
     real_covariance = np.cov(real.T)
     roots = np.sqrt(np.maximum(np.linalg.eigvals(covariance @ real_covariance).real, 0)).sum(-1)
     traces = np.trace(covariance, axis1=-2, axis2=-1) + np.trace(real_covariance)
-    return ((means - real.mean(0)) ** 2).sum(-1) + traces - 2 * roots
+    return np.asarray(((means - real.mean(0)) ** 2).sum(-1) + traces - 2 * roots)
 
 
 def recalls(fake: np.ndarray, real: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -141,8 +141,8 @@ def _alike(generator: np.random.Generator, shape: tuple[int, ...], images: Image
     if not crops:
         return own
     common = generator.standard_normal((*shape[:-1], int(images.photographs[-1]) + 1))[..., images.photographs]
-    return ALIKE**0.5 * common + (1 - ALIKE) ** 0.5 * own
+    return np.asarray(ALIKE**0.5 * common + (1 - ALIKE) ** 0.5 * own)
 
 
 def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    return np.asarray((x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T)
