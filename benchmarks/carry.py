@@ -229,10 +229,10 @@ def pack(folder: Path, out: Path) -> None:
 
 
 def copy_weights(params: Params, out: Path) -> None:
-    """The published weights that the experiment names and that are here; says on standard error which ones aren't."""
+    """The published weights that trainings need and that are here; says on standard error which aren't. Evaluation is done here."""
     if params.weights is not None:
         weights.use_folder(params.weights)
-    for name in needed_weights(params):
+    for name in needed_weights(params, evaluation=False):
         if (found := weights.verified(name)) is None:
             progress(f"note: the weights {name} are not here and will be missing there; `cgm weights {name}` brings them")
         else:

@@ -34,7 +34,7 @@ from cgm.data.prepared import Prepared, open_prepared
 from cgm.data.sources.openmoji import OPENMOJI
 from cgm.evaluation.evaluate import evaluate_outputs
 from cgm.evaluation.judges import BATCH, load_judge
-from cgm.evaluation.lpips import LPIPS
+from cgm.evaluation.lpips import load_lpips
 from cgm.evaluation.metrics.fid import fid
 from cgm.evaluation.metrics.ms_ssim import SMALLEST as MS_SSIM_SMALLEST
 from cgm.evaluation.reference import Reference, build_reference
@@ -42,7 +42,7 @@ from cgm.experiment.settings import Evaluation
 
 TESTS, TRAINS = 400, 1665
 CONFIG = Evaluation(lpips="off")
-"""LPIPS, whose weights may not be at hand, is measured beside the evaluation."""
+"""LPIPS is measured beside the evaluation."""
 KID_SUBSETS = 100
 """torch-fidelity's default; its default size, 1000, needs more images."""
 DATASET, OUTPUTS, REFERENCE = "prepared", "outputs.npy", "reference.npz"
@@ -81,18 +81,9 @@ def make(folder: Path, size: int, tests: int, trains: int) -> None:
     np.save(folder / OUTPUTS, regression(data.images("test", "A"), data.images("test", "B")))
 
 
-def alexnet() -> dict[str, torch.Tensor]:
-    """LPIPS's trunk with seeded random weights: the published ones may not be at hand, and take the same time."""
-    import torchvision
-
-    with torch.random.fork_rng():  # torchvision's constructor draws from the global generator
-        torch.manual_seed(0)
-        return torchvision.models.alexnet(weights=None).state_dict()
-
-
 def ours(folder: Path, tests: int, trains: int, repeats: int) -> dict[str, Any]:
     """The evaluation as its stage runs it, with the reference at hand, and LPIPS; what the reference takes by itself."""
-    data, judge, lpips = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), LPIPS(alexnet())
+    data, judge, lpips = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), load_lpips("alex")
     outputs, targets = np.load(folder / OUTPUTS, mmap_mode="r"), data.images("test", "B")
     start = time.perf_counter()
     build_reference(data, CONFIG, judge).save(folder / REFERENCE)
@@ -116,7 +107,7 @@ def packages(folder: Path, tests: int, trains: int, repeats: int, cached: bool =
 
     from benchmarks.fidelity import Images, cache_name, register
 
-    data, judge, perceptual = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), LPIPS(alexnet()).network
+    data, judge, perceptual = Part(open_prepared(folder / DATASET), tests, trains), load_judge(CONFIG.judge), load_lpips("alex").network
     assert isinstance(perceptual, lpips.LPIPS)
     outputs, targets, train = np.load(folder / OUTPUTS, mmap_mode="r"), data.images("test", "B"), data.images("train", "B")
     subset = train[np.sort(Reference.load(folder / REFERENCE).subset[:tests])]

@@ -20,17 +20,14 @@ import torch
 from benchmarks import training_page
 from benchmarks.page import ROOT, Lines, cores, heading, number, progress, run_command, table
 from benchmarks.reference_step import write_images
-from benchmarks.training_job import PAIRED, PICTURES, PREPARED, SOURCE, UNPAIRED, Found, Job, OurStep, run_together
+from benchmarks.training_job import BESIDE, PAIRED, PICTURES, PREPARED, SOURCE, UNPAIRED, Found, Job, OurStep, measured_params, run_together
 from benchmarks.training_page import INLINE, JOBS, OTHER, RUN, SIDES, Cell, Cells, Key, best_of
 from cgm.data.prepare import prepare
 from cgm.data.prepared import open_prepared
 from cgm.data.sources.openmoji import OPENMOJI
 from cgm.experiment.params import Params
-from cgm.experiment.reading import load_params
 from cgm.training.device import pick_device
 
-BESIDE = ("pix2pix", "cyclegan")
-"""The implementations that have a reference step."""
 PAPERS_BATCH = "pix2pix"
 """Also measured with the papers' batch of 1, at the largest size."""
 WAYS = {False: "as it is", True: "`compute.compile`: networks through `torch.compile`"}
@@ -72,7 +69,7 @@ class Bench:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings, self.cores = folder, settings, cores()
         self.load = os.getloadavg()[0]
-        self.params = load_params(ROOT / "params.yaml")
+        self.params = measured_params()
         self.batch = self.params.training.batch_size
         lay_out(folder, settings.sizes, settings.pairs, self.cores)
 

@@ -79,9 +79,20 @@ class Job:
         )
 
 
-def experiment(job: Job) -> tuple[Params, Run]:
-    """``params.yaml`` with the job's dataset, batch, threads and precision, and a budget that no measurement reaches."""
+BESIDE = ("pix2pix", "cyclegan")
+"""The implementations that have a reference step."""
+
+
+def measured_params() -> Params:
+    """``params.yaml``, with what has a reference step among the methods of pairs, where it is measured."""
     params = load_params(ROOT / "params.yaml")
+    beside = {name: settings for name, settings in params.unpaired.methods.items() if settings.implementation in BESIDE}
+    return params.model_copy(update={"methods": {**beside, **params.methods}})
+
+
+def experiment(job: Job) -> tuple[Params, Run]:
+    """:func:`measured_params` with the job's dataset, batch, threads and precision, and a budget that no measurement reaches."""
+    params = measured_params()
     dataset = OPENMOJI.Settings(source=SOURCE, image_size=job.size, kimg=1000.0)
     compute = {"threads": job.threads, "compile": job.compiled, "capture": job.captured} | (
         {"precision": job.precision} if job.precision else {}

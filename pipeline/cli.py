@@ -21,11 +21,11 @@ from cgm.core.console import any_encoding
 from cgm.core.errors import UserError, refusal
 from cgm.core.registry import places
 from cgm.data.sources import SOURCES
+from cgm.evaluation.lpips import TRUNKS
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
-from cgm.networks.fixed.record import Packaged
-from pipeline import params_text, stage_table, translate_command
+from pipeline import params_text, score_command, stage_table, translate_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     conditions.add_argument("dataset", metavar="DATASET")
     conditions.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder for them; there must be none")
     translate_command.add_parser(commands)
+    score_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             test_conditions.write(load_params(PARAMS), arguments.dataset, arguments.output)
         elif arguments.command == "translate":
             translate_command.main(arguments)
+        elif arguments.command == "score":
+            score_command.main(arguments)
         else:
             check()
     except UserError as error:
@@ -192,8 +195,8 @@ def fetch_weights(names: Sequence[str]) -> None:
         print(f"{name}: {path} sha256 {digest}")
     if not names:
         for name in weights.published():
-            entry = weights.entry(name)
-            print(f"{name:<15} {_state(name)[0]:<9} {weights.locate(name)}\n{'':<25} {entry.source}: {entry.url}")
+            entry, package = weights.entry(name), weights.packaged(FIXED[name])
+            print(f"{name:<15} {_state(name)[0]:<9} {package or weights.locate(name)}\n{'':<25} {entry.source}: {entry.url}")
 
 
 def _state(name: str) -> tuple[str, str]:
@@ -207,11 +210,12 @@ def _state(name: str) -> tuple[str, str]:
     return "verified", f"sha256 {found[1][:12]}… verified"
 
 
-def needed_weights(params: Params) -> list[str]:
-    """The published weights that an experiment asks for by name."""
+def needed_weights(params: Params, *, evaluation: bool = True) -> list[str]:
+    """The networks that an experiment asks for and whose weights are published files; without ``evaluation`` those of its trainings."""
     methods = (*params.methods.values(), *params.unpaired.methods.values())
-    asked = places(params.training, params.evaluation, *methods)
-    return [name for name in weights.published() if FIXED.place(name) in asked or name == params.evaluation.lpips]
+    asked = places(params.training, *methods, *((params.evaluation,) if evaluation else ()))
+    trunks = {TRUNKS[each.name] for each in params.evaluation.lpips} if evaluation else set()
+    return [name for name in weights.published() if FIXED.place(name) in asked or name in trunks]
 
 
 def doctor() -> None:
@@ -248,18 +252,25 @@ def doctor() -> None:
 
 
 def _doctor_torch() -> list[str]:
-    """Print the device, and whether the weights that come as Python packages are whole. Returns what is missing."""
+    """Print the device, and whether the weights that the experiment needs or that come as Python packages are whole. Returns what is
+    missing."""
     import torch
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU only"
     print(f"device      {device}")
     missing = []
     for record in FIXED.values():
-        if isinstance(record.weights, Packaged):
+        if record.package:
             try:
-                print(f"weights     {record.name}: sha256 {record.network().sha256[:12]}… verified")
+                found = weights.verified(record.name)
             except UserError as error:
                 print(f"weights     {record.name}: {error}")
+                missing.append(f"weights of {record.name}")
+                continue
+            if found:
+                print(f"weights     {record.name}: sha256 {found[1][:12]}… verified")
+            elif record.published is None:
+                print(f"weights     {record.name}: the Python package {record.package.package} is not installed")
                 missing.append(f"weights of {record.name}")
     return missing
 

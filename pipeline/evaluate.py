@@ -13,8 +13,8 @@ from cgm.core.errors import UserError
 from cgm.core.files import read_json, replacing, write_json
 from cgm.data.prepared import open_prepared
 from cgm.evaluation import competence
-from cgm.evaluation.evaluate import evaluate_outputs
-from cgm.evaluation.judges import load_judge
+from cgm.evaluation.evaluate import Another, evaluate_outputs
+from cgm.evaluation.judges import device_of, load_judge, missing
 from cgm.evaluation.reference import Reference
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
@@ -31,9 +31,15 @@ def run(params: Params, dataset: str, method: str, seed: int) -> None:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found; run the stages 'train' and 'translate' of {dataset}/{method}/{seed} first") from None
     prepared = open_prepared(paths.prepared(dataset))
-    reference = Reference.load(paths.reference(dataset, "npz"))
-    judge = load_judge(params.evaluation.judge)
-    result, table = evaluate_outputs(outputs, prepared, reference, params.evaluation, judge)
+    config, reasons = params.evaluation, missing()
+    reference, judge = Reference.load(paths.seen_by(dataset, config.judge)), load_judge(config.judge, device_of(config))
+    others = [
+        Another(name=name, reason=reasons[name])
+        if name in reasons
+        else Another(name=name, judge=load_judge(name, device_of(config)), reference=Reference.load(paths.seen_by(dataset, name)))
+        for name in (each.name for each in config.others)
+    ]
+    result, table = evaluate_outputs(outputs, prepared, reference, config, judge, others=others)
     result["validation"] = competence.measure(shown, prepared, reference, judge)
     with replacing(folder / "per_image.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

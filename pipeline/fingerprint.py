@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from cgm.core.files import read_json, remove, write_text
 from cgm.core.registry import Registry, places
 from cgm.data.sources import SOURCES
+from cgm.evaluation.lpips import TRUNKS
 from cgm.evaluation.metrics import METRICS
 from cgm.experiment import paths
 from cgm.experiment.params import Params
@@ -31,6 +33,7 @@ from cgm.report.figures import FIGURES
 from cgm.report.tables import TABLES
 from pipeline.code import Code, places_of, training_code
 from pipeline.stage_command import main
+from pipeline.weights import prospects
 
 FOLDER = Path("build/inputs")
 UNLISTED = Path("build/unlisted")
@@ -66,7 +69,8 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
         files[f"translate/{run.dataset}/{run.method}.json"] = _entry(
             code.fingerprint("pipeline.translate", places_of(params, run)), defaults
         )
-    looks = [*_all(METRICS), *places(params.evaluation), FIXED.place("alexnet")]
+    files["weights.json"] = _entry(code.fingerprint("pipeline.weights"), prospects(params, root))
+    looks = [*_all(METRICS), *places(params.evaluation), *(FIXED.place(TRUNKS[each.name]) for each in params.evaluation.lpips)]
     for stage in ("reference", "evaluate"):
         files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", looks), _defaults(Evaluation))
     files["track.json"] = _entry(code.fingerprint("pipeline.track"), {})
@@ -95,7 +99,7 @@ def put_aside(params: Params, root: Path = Path()) -> None:
     """Move what is not listed to ``build/unlisted``, and back what is listed and missing; times are kept."""
     listed = {paths.run_folder(run) for run in params.runs()}
     for dataset in params.all_datasets:
-        listed |= {paths.raw(dataset), paths.prepared(dataset), *(paths.reference(dataset, suffix) for suffix in ("npz", "json"))}
+        listed |= {paths.raw(dataset), paths.prepared(dataset), paths.reference(dataset)}
     for pattern in (f"{paths.RESULTS}/*/*/*", *(f"{folder}/*" for folder in (paths.RAW, paths.PREPARED, paths.REFERENCE))):
         for path in root.glob(pattern):
             if path.relative_to(root) not in listed and not path.name.startswith("."):
@@ -130,7 +134,8 @@ def _entry(code: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     values = {name: field.get_default() for name, field in model.model_fields.items() if not field.is_required()}
-    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
+    found: dict[str, Any] = to_jsonable_python(values)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """Stage ``reference``: what a dataset's outputs are compared with, and what its floors and baselines score.
 
-``python -m pipeline.reference dataset=…`` reads ``data/prepared/<dataset>/``, writes ``data/reference/<dataset>.npz`` and ``.json``.
+``python -m pipeline.reference dataset=…`` reads ``data/prepared/<dataset>/``, ``data/raw/<dataset>/listing.csv`` (which pictures belong
+together) and ``data/weights.json``. It writes to ``data/reference/<dataset>/``: ``<judge>.npz`` for each judge that can be had, and
+``scores.json``.
 """
 
 from __future__ import annotations
 
 import torch
 
-from cgm.core.files import write_json
+from cgm.core.files import replacing, write_json
+from cgm.data.listing import read_listing
 from cgm.data.prepared import open_prepared
 from cgm.evaluation import competence
 from cgm.evaluation.baselines import reference_rows
-from cgm.evaluation.judges import load_judge
+from cgm.evaluation.evaluate import Another
+from cgm.evaluation.judges import device_of, load_judge, missing
 from cgm.evaluation.reference import build_reference
 from cgm.experiment import paths
 from cgm.experiment.params import Params
@@ -20,20 +24,35 @@ from pipeline.stage_command import main
 
 def run(params: Params, dataset: str) -> None:
     torch.set_num_threads(params.compute.threads)
+    config, reasons = params.evaluation, missing()
     prepared = open_prepared(paths.prepared(dataset))
-    judge = load_judge(params.evaluation.judge)
-    reference = build_reference(prepared, params.evaluation, judge)
-    rows = reference_rows(prepared, reference, params.evaluation, judge)
-    reference.save(paths.reference(dataset, "npz"))
-    write_json(
-        paths.reference(dataset, "json"),
-        {
-            "dataset": dataset,
-            "judge": {"name": judge.name, "sha256": judge.sha256},
-            "rows": rows,
-            "validation": competence.untrained(prepared, reference, judge),
-        },
-    )
+    judge = load_judge(config.judge, device_of(config))
+    group_of = {picture.id: picture.group for picture in read_listing(paths.raw(dataset)) if picture.split == "test"}
+    alike = [group_of.get(identity) or identity for identity in prepared.ids("test", "A")]
+    reference = build_reference(prepared, config, judge, alike)
+    others = []
+    for name in (each.name for each in config.others):
+        if name in reasons:
+            others.append(Another(name=name, reason=reasons[name]))
+        else:
+            other = load_judge(name, device_of(config))
+            others.append(Another(name=name, judge=other, reference=build_reference(prepared, config, other, alike)))
+    rows = reference_rows(prepared, reference, config, judge, others)
+    with replacing(paths.reference(dataset)) as folder:
+        folder.mkdir()
+        for each in (reference, *(other.reference for other in others)):
+            if each is not None:
+                each.save(folder / f"{each.judge}.npz")
+        write_json(
+            folder / "scores.json",
+            {
+                "dataset": dataset,
+                "judge": {"name": judge.name, "sha256": judge.sha256},
+                "others": [{"name": other.name, "sha256": other.judge.sha256 if other.judge else None} for other in others],
+                "rows": rows,
+                "validation": competence.untrained(prepared, reference, judge),
+            },
+        )
 
 
 if __name__ == "__main__":

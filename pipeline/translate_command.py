@@ -295,8 +295,9 @@ def best(metric: str, dataset: str) -> Path:
     from cgm.methods.method import Method
     from cgm.report import labels
     from cgm.report.competence import competence
-    from cgm.report.ranking import FEWEST, losses_of, rank
+    from cgm.report.ranking import losses_of, rank
     from cgm.report.results import collect
+    from cgm.report.summary import beside
 
     if not METRICS[metric].ranked:
         raise UserError(f"{BEST}{metric}: methods can't be ranked by {metric}; choose another metric")
@@ -345,14 +346,8 @@ def best(metric: str, dataset: str) -> Path:
     values = each.by_seed(chosen, metric)
     title = labels.metric_title(metric, each.judge_of(metric))
     ranking = rank(each, metric)
-    if ranking is None or ranking.best != chosen:
-        others = ""
-    elif ranking.tied:
-        others = f"; not told apart from {', '.join(ranking.tied)}"
-    elif ranking.tested:
-        others = "; ahead of all others"
-    else:
-        others = f"; by the mean alone, since differences are tested from {FEWEST} seeds on" if len(each.methods) > 1 else ""
+    clauses = beside(each, ranking) if ranking is not None and ranking.best == chosen else []
+    others = "".join(f"; {clause}" for clause in clauses)
     print(
         f"{BEST}{metric}: {run}, {title} {labels.arrow(metric)} {values[seed]:.4g} (mean of {plural(len(values), 'seed')} "
         f"{fmean(values.values()):.4g}{others})"

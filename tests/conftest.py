@@ -33,9 +33,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def publish(patch: pytest.MonkeyPatch, name: str, **facts: Any) -> Published:
-    """For this test, other facts of a network's published weights than its record has."""
+    """For this test, other facts of a network's published weights than its record has, and no package that brings them."""
     changed = replace(weights.entry(name), **facts)
-    patch.setitem(vars(FIXED[name]), "weights", changed)
+    patch.setitem(vars(FIXED[name]), "published", changed)
+    patch.setitem(vars(FIXED[name]), "package", None)
     return changed
 
 
@@ -47,7 +48,7 @@ def published() -> Iterator[dict[str, Published]]:
         patch.delenv(weights.ENVIRONMENT, raising=False)
         patch.setenv("NO_PROXY", "127.0.0.1")
         for name, entry in entries.items():
-            publish(patch, name, url=f"http://127.0.0.1:9/{entry.file}")
+            patch.setitem(vars(FIXED[name]), "published", replace(entry, url=f"http://127.0.0.1:9/{entry.file}"))
         yield entries
 
 

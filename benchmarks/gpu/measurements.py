@@ -22,10 +22,9 @@ import torch
 from benchmarks.gpu.clock import Children, Clock
 from benchmarks.page import ROOT, cores, machine, number
 from benchmarks.training import lay_out, with_reference, without_reference
-from benchmarks.training_job import PAIRED, Found, Job
+from benchmarks.training_job import PAIRED, Found, Job, measured_params
 from cgm.core.files import write_json
 from cgm.experiment.params import Params, Run
-from cgm.experiment.reading import load_params
 from pipeline.code import Code, training_code
 
 REFERENCE, PLAIN, CAPTURED = "reference", "plain", "captured"
@@ -80,7 +79,7 @@ class Measurements:
     def __init__(self, clock: Clock, until: float, device: str, out: Path, work: Path) -> None:
         self.clock, self.until, self.out, self.work = clock, until, out, work
         self.extent = ON_CUDA if device == "cuda" else REHEARSAL
-        self.params = load_params(ROOT / "params.yaml")
+        self.params = measured_params()
         self.record: dict[str, Any] = {
             "gpu": torch.cuda.get_device_name() if device == "cuda" else "",
             "machine": machine(),

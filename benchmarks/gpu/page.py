@@ -9,10 +9,9 @@ from typing import Any
 
 from benchmarks.gpu.measurements import CAPTURED, PLAIN, REFERENCE, code
 from benchmarks.page import PAGE, ROOT, Lines, commit, number, renew_section, table
-from benchmarks.training_job import UNPAIRED
+from benchmarks.training_job import UNPAIRED, measured_params
 from cgm.core.errors import UserError
 from cgm.core.files import read_json
-from cgm.experiment.reading import load_params
 
 Cell = tuple[str, str, int, int]
 """Method, dataset, image size in px, batch."""
@@ -32,7 +31,7 @@ def section(folder: Path) -> str:
     if not measured.exists():
         raise UserError(f"{measured}: not found; name the folder that python -m benchmarks.gpu --out wrote, with its measurements")
     record = read_json(measured)
-    here = code(load_params(ROOT / "params.yaml"))
+    here = code(measured_params())
     if changed := sorted(name for name in record["code"] if record["code"][name] != here.get(name)):
         raise UserError(f"{measured}: measured with other training code than this checkout's ({', '.join(changed)}); check out that commit")
     gpu = record["gpu"] or "no GPU: a rehearsal, whose figures mean nothing"

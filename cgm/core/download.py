@@ -6,9 +6,11 @@ changed meanwhile comes whole.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cgm.core.errors import UserError
+from cgm.core.errors import NotToBeHad, UserError
 from cgm.core.files import remove, sha256, write_json
 
 if TYPE_CHECKING:
@@ -87,7 +89,27 @@ def download(
                 return sha256(path)
             return _Download(path, expected, size, room, what, remedy, patience).from_any(urls)
     except OSError as error:
-        raise UserError(f"{path}: the {what} is not there; {remedy} (the download failed: {_cause(error)})") from None
+        cause = _cause(error)
+        raise NotToBeHad(
+            f"{path}: the {what} is not there; {remedy} (the download failed: {cause})", f"the download failed: {cause}"
+        ) from None
+
+
+def within_reach(url: str, seconds: float) -> bool:
+    """Whether any answer comes from an address within so many seconds, those of looking up its name included."""
+    import requests
+
+    answered = threading.Event()
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException, OSError):
+            requests.head(url, timeout=seconds, allow_redirects=False).close()
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)  # looking up a name can't be given up, only left alone
+    asking.start()
+    asking.join(seconds)
+    return answered.is_set()
 
 
 class _Download:
@@ -107,7 +129,8 @@ class _Download:
                 return self.from_one(url)
             except (_Refused, _Broken) as error:
                 reasons.append(f"{url}: {error}" if len(urls) > 1 else str(error))
-        raise UserError(f"{self.path}: the {self.what} is not there; {self.remedy} (the download failed: {'; '.join(reasons)})")
+        failed = f"the download failed: {'; '.join(reasons)}"
+        raise NotToBeHad(f"{self.path}: the {self.what} is not there; {self.remedy} ({failed})", failed)
 
     def from_one(self, url: str) -> str:
         import requests

@@ -12,6 +12,17 @@ class UserError(Exception):
     """
 
 
+class NotToBeHad(UserError):
+    """A file that can't be had, or is another than the right one.
+
+    ``reason``: why, in a few words that name no place of this machine, for tables that go round the world.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 REMEDIES = {
     errno.EACCES: "expected to be allowed to read and write there; change its permissions, or name another place",
     errno.EPERM: "expected to be allowed to read and write there; change its permissions, or name another place",

@@ -141,9 +141,9 @@ def places(*settings: BaseModel) -> list[str]:
     for model in settings:
         for name, info in type(model).model_fields.items():
             value = getattr(model, name)
-            if isinstance(value, BaseModel):
-                found |= set(places(value))
-            names = [each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str)]
+            values = value if isinstance(value, list | tuple) else [value]
+            found |= {place for each in values if isinstance(each, BaseModel) for place in places(each)}
+            names = [each for each in values if isinstance(each, str)]
             found |= {entry.registry.place(each) for entry in _marks(info) for each in names}
     return sorted(found)
 

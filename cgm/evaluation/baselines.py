@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgm.core.seeds import numpy_generator
-from cgm.evaluation.evaluate import distribution_scores, evaluate_outputs
-from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.evaluate import Another, distribution_scores, evaluate_outputs
+from cgm.evaluation.judges import Judge, device_of, load_judge
+from cgm.evaluation.measures import key_of, planned
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.metrics.metric import Value
 from cgm.evaluation.metrics.needs import PAIRS
@@ -23,26 +24,39 @@ CHUNK = 512
 """Images of each side held in float64 at a time; bounds the memory, changes no result."""
 
 
-def reference_rows(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None) -> list[dict[str, Any]]:
+def reference_rows(
+    prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None, others: Sequence[Another] = ()
+) -> list[dict[str, Any]]:
     """Rows {method, seed, metric, judge, value, n_real, n_fake, status}: the real-vs-real floor of each split, then the baselines.
+    ``metric`` is the measure's key.
 
     The baselines go through :func:`cgm.evaluation.evaluate.evaluate_outputs`, as every method's outputs do.
     """
-    judge = judge or load_judge(config.judge)
+    judge = judge or load_judge(config.judge, device_of(config))
     rows = []
+    measures = planned(config)
     for split in range(config.floor_splits):
-        for name, value in floor_scores(prepared, reference, config, judge, split).items():
-            through = METRICS[name].seen_through(judge.name)
-            rows.append(_row("floor:real", split, name, through, value.value, value.n_real, value.n_fake))
+        scores = floor_scores(prepared, reference, config, judge, split)
+        for other in others:
+            if other.judge is not None and other.reference is not None:
+                found = floor_scores(prepared, other.reference, config, other.judge, split, leads=False)
+                scores |= {key_of(name, other.name): value for name, value in found.items()}
+        for key in (key for key in measures if key in scores):
+            value = scores[key]
+            rows.append(_row("floor:real", split, key, measures[key].through, value.value, value.n_real, value.n_fake))
     for method, outputs in baselines(prepared):
-        result, _ = evaluate_outputs(outputs[None], prepared, reference, config, judge, check_channel_order=False)
+        result, _ = evaluate_outputs(
+            outputs[None], prepared, reference, config, judge, others=others, check_channel_order=False, with_left_out=False
+        )
         for name, found in result["metrics"].items():
             counts = result["n_real"][name], result["n_fake"][name]
             rows.append(_row(f"baseline:{method}", 0, name, result["judges"][name], found, *counts))
     return rows
 
 
-def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int) -> dict[str, Value]:
+def floor_scores(
+    prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int, *, leads: bool = True
+) -> dict[str, Value]:
     """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
     others for the train targets."""
     dataset, images = str(prepared.card["dataset"]), prepared.rgb("train", "B")
@@ -59,6 +73,7 @@ def floor_scores(prepared: Prepared, reference: Reference, config: Evaluation, j
         lambda purpose: numpy_generator(dataset, "", split, f"evaluation/floor/{purpose}"),
         real_images=lambda: images[rest],
         conditions=(reference.conditions[held], reference.conditions[rest]) if prepared.paired else None,
+        leads=leads,
     )
     # a metric of pairs that has no value has no row
     return {name: value for name, value in scores.items() if value.value is not None or PAIRS not in METRICS[name].needs}

@@ -7,23 +7,26 @@ since against the same test targets any method whose outputs share their content
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from cgm.core.errors import UserError
 from cgm.core.seeds import numpy_generator
 from cgm.data.prepared import as_rgb
-from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.judges import Judge, device_of, load_judge
 from cgm.evaluation.look import look
+from cgm.evaluation.measures import Measure, key_of, network_of, planned
 from cgm.evaluation.metrics import METRICS, checks
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS
 from cgm.evaluation.metrics.spectrum import frequencies
 from cgm.evaluation.reference import Reals, Reference
 from cgm.evaluation.view import Seen, View
-from cgm.experiment.settings import Evaluation
+from cgm.experiment.settings import Evaluation, WantedLPIPS
 
 if TYPE_CHECKING:
     from cgm.data.prepared import Prepared
@@ -35,6 +38,21 @@ FIRST_COLUMNS = (
 """The order of columns in ``per_image.csv``, kept so that files stay comparable; further metrics' columns follow."""
 
 
+MOST_LEFT_OUT = 5000
+"""Test images beyond which nothing is left out: every set metric is computed once a group. What so many images leave open is little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Another:
+    """A judge beside the one that leads."""
+
+    name: str
+    judge: Judge | None = None
+    reference: Reference | None = None
+    reason: str = ""
+    """Why it can't be had, where there is no judge."""
+
+
 def evaluate_outputs(
     outputs: np.ndarray,
     prepared: Prepared,
@@ -42,44 +60,102 @@ def evaluate_outputs(
     config: Evaluation,
     judge: Judge | None = None,
     *,
+    others: Iterable[Another] = (),
     check_channel_order: bool = True,
+    with_left_out: bool = True,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Every metric of ``outputs``, uint8 K×N×H×W×C over the test split (a memory map will do); sample 0 is what all but
-    ``intra_diversity`` see.
+    """Every measure (:mod:`cgm.evaluation.measures`) of ``outputs``, uint8 K×N×H×W×C over the test split (a memory map will do); sample 0
+    is what all but ``intra_diversity`` see.
 
-    Returns a dictionary and a table with one row a test image, in order. The dictionary: ``metrics``, ``judges``, ``n_real``, ``n_fake``
-    by metric (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%) and ``chance`` (what guessing
-    scores), of the metrics that have them; ``spectrum``: the mean radial spectra of the outputs and of what they are compared with, the
-    test targets where they are aligned, else the train targets.
+    ``judge``, ``reference``: the judge that leads, if it is loaded already, and its reference; ``others``: the rest of them.
+    Returns a dictionary and a table with one row a test image, in order. The dictionary: ``device``, where networks looked; ``metrics``,
+    ``judges``, ``n_real``, ``n_fake`` by measure (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%)
+    and ``chance`` (what guessing scores), of those that have them; ``spectrum``: the mean radial spectra of the outputs and of what they
+    are compared with, the test targets where they are aligned, else the train targets; ``left_out``: each measure without one group of
+    test images at a time, and ``group_sizes``, from which :mod:`cgm.evaluation.uncertainty` makes intervals. These are empty for one
+    group, for more than :data:`MOST_LEFT_OUT` images, and if not ``with_left_out``.
     ``check_channel_order``: whether outputs that look like BGR are an error. A baseline may look so without a mistake, where the task is to
     exchange the channels.
     Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR.
     """
-    _check(outputs, prepared, reference, config)
+    _check(outputs, prepared, reference, config.judge)
     outputs = as_rgb(outputs)
-    judge = judge or load_judge(config.judge)
-    view = _view(outputs, prepared, reference, config, judge)
-    if check_channel_order and view.targets is not None:
-        _check_channel_order(view.seen.channels)
-    values = {name: metric.value(view) for name, metric in METRICS.items()}
-    columns = {**view.columns, **{name: column for value in values.values() for name, column in value.columns.items()}}
+    first, *variants = config.lpips or (None,)
+    lead = _view(outputs, prepared, reference, config, judge or load_judge(config.judge, device_of(config)), METRICS, first)
+    if check_channel_order and lead.targets is not None:
+        _check_channel_order(lead.seen.channels)
+    views: dict[str, View | str] = {"": lead}
+    judged = {name: metric for name, metric in METRICS.items() if metric.judge == "judge"}
+    for other in others:
+        views[other.name] = other.reason
+        if other.judge is not None and other.reference is not None:
+            _check(outputs, prepared, other.reference, other.name)
+            views[other.name] = _view(outputs, prepared, other.reference, config, other.judge, judged, None)
+    perceptual = {name: metric for name, metric in METRICS.items() if metric.judge == "lpips"}
+    views |= {each.name: _view(outputs, prepared, reference, config, lead.judge, perceptual, each) for each in variants if each}
+
+    measures = {key: measure for key, measure in planned(config).items() if network_of(key) in views}
+    values = {key: _value(measure.metric, views[network_of(key)]) for key, measure in measures.items()}
+    columns = {
+        key_of(column, network): found
+        for network, view in views.items()
+        if isinstance(view, View)
+        for column, found in _columns(view, [value for key, value in values.items() if network_of(key) == network]).items()
+    }
     result = {
-        "metrics": {name: value.value for name, value in values.items()},
-        "judges": {name: METRICS[name].seen_through(judge.name) for name in values},
-        "n_real": {name: value.n_real for name, value in values.items()},
-        "n_fake": {name: value.n_fake for name, value in values.items()},
-        "notes": {name: value.note for name, value in values.items() if value.value is None},
-        "intervals": {name: list(value.interval) for name, value in values.items() if value.interval is not None},
-        "chance": {name: value.chance for name, value in values.items() if value.chance is not None},
+        "device": _device_name(config),
+        "metrics": {key: value.value for key, value in values.items()},
+        "judges": {key: measures[key].through for key in values},
+        "n_real": {key: value.n_real for key, value in values.items()},
+        "n_fake": {key: value.n_fake for key, value in values.items()},
+        "notes": {key: value.note for key, value in values.items() if value.value is None},
+        "intervals": {key: list(value.interval) for key, value in values.items() if value.interval is not None},
+        "chance": {key: value.chance for key, value in values.items() if value.chance is not None},
+        **_left_out(measures, views, values, reference.groups if with_left_out else None),
         "spectrum": {
             "frequencies": frequencies(*outputs.shape[2:4]).tolist(),
-            "outputs": view.spectrum.tolist(),
-            "targets": view.real_spectrum.tolist(),
+            "outputs": lead.spectrum.tolist(),
+            "targets": lead.real_spectrum.tolist(),
         },
     }
     order = sorted(columns, key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else len(FIRST_COLUMNS))
-    table = {"index": np.arange(view.count), "id": prepared.ids("test", "A"), **{name: columns[name] for name in order}}
+    table = {"index": np.arange(lead.count), "id": prepared.ids("test", "A"), **{name: columns[name] for name in order}}
     return result, pd.DataFrame(table)
+
+
+def _device_name(config: Evaluation) -> str:
+    device = device_of(config)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _value(metric: Metric, view: View | str) -> Value:
+    """``view``: or the reason why there is none."""
+    return Value(value=None, note=view) if isinstance(view, str) else metric.value(view)
+
+
+def _left_out(
+    measures: Mapping[str, Measure], views: Mapping[str, View | str], values: Mapping[str, Value], groups: np.ndarray | None
+) -> dict[str, Any]:
+    """``left_out`` and ``group_sizes``. Nothing of a measure that has no value without some group, nor of a metric that sends whole sets
+    through a network of its own: it would look at all images again, for each group."""
+    sizes = np.zeros(0, np.int64) if groups is None else np.bincount(groups)
+    if groups is None or len(sizes) < 2 or len(groups) > MOST_LEFT_OUT:
+        return {"left_out": {}, "group_sizes": []}
+    found: dict[str, list[float | None]] = {
+        key: []
+        for key, value in values.items()
+        if value.value is not None and not (measures[key].metric.network and measures[key].metric.per_image is None)
+    }
+    for group in range(len(sizes)):
+        rows = np.flatnonzero(groups != group)
+        parts = {network: view.only(rows) for network, view in views.items() if isinstance(view, View)}
+        for key, without in found.items():
+            without.append(measures[key].metric.value(parts[network_of(key)]).value)
+    return {"left_out": {key: without for key, without in found.items() if None not in without}, "group_sizes": sizes.tolist()}
+
+
+def _columns(view: View, values: Iterable[Value]) -> dict[str, np.ndarray]:
+    return {**view.columns, **{name: column for value in values for name, column in value.columns.items()}}
 
 
 def distribution_scores(
@@ -92,12 +168,14 @@ def distribution_scores(
     *,
     real_images: Callable[[], np.ndarray],
     conditions: tuple[np.ndarray, np.ndarray] | None = None,
+    leads: bool = True,
 ) -> dict[str, Value]:
     """What can be said of any set of images beside a set of reals: the metrics that have a floor, by name.
 
     ``images``: uint8 N×H×W×3, with their ``features`` N×D. ``real_images``: gives those behind ``reals``, to the metrics that ask for them.
     ``conditions``: the features of the images' and of the reals' conditions; without them, metrics of pairs are left out.
-    ``generator``: for a purpose, a random generator.
+    ``generator``: for a purpose, a random generator. ``leads``: False for a judge beside the leading one, which is asked only what looks
+    through a judge.
     """
     own, theirs = conditions or (None, None)
     view = View(
@@ -111,7 +189,8 @@ def distribution_scores(
         generator=generator,
         look=lambda view: Seen(features=features),
     )
-    return {metric.name: metric.value(view) for metric in distribution_metrics(paired=conditions is not None)}
+    found = distribution_metrics(paired=conditions is not None)
+    return {metric.name: metric.value(view) for metric in found if leads or metric.judge == "judge"}
 
 
 def distribution_metrics(*, paired: bool) -> list[Metric]:
@@ -120,7 +199,15 @@ def distribution_metrics(*, paired: bool) -> list[Metric]:
     return sorted(found, key=lambda metric: PAIRS in metric.needs)
 
 
-def _view(outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge) -> View:
+def _view(
+    outputs: np.ndarray,
+    prepared: Prepared,
+    reference: Reference,
+    config: Evaluation,
+    judge: Judge,
+    metrics: Mapping[str, Metric],
+    lpips: WantedLPIPS | None,
+) -> View:
     dataset = str(prepared.card["dataset"])
     return View(
         channels=prepared.channels,
@@ -132,7 +219,9 @@ def _view(outputs: np.ndarray, prepared: Prepared, reference: Reference, config:
         conditions=reference.test_conditions if prepared.paired else None,
         real_conditions=reference.conditions if prepared.paired else None,
         judge=judge,
+        lpips=lpips,
         config=config,
+        metrics=metrics,
         generator=lambda purpose: numpy_generator(dataset, "", 0, f"evaluation/{purpose}"),
         look=look,
     )
@@ -146,7 +235,7 @@ def _check_channel_order(found: checks.ChannelOrder | None) -> None:
         )
 
 
-def _check(outputs: np.ndarray, prepared: Prepared, reference: Reference, config: Evaluation) -> None:
+def _check(outputs: np.ndarray, prepared: Prepared, reference: Reference, judge: str) -> None:
     (height, width), count = prepared.height_width, len(prepared.ids("test", "A"))
     fits = outputs.ndim == 5 and outputs.shape[1:4] == (count, height, width) and outputs.shape[4] in (prepared.channels, 3)
     if outputs.dtype != np.uint8 or len(outputs) == 0 or not fits:
@@ -159,7 +248,7 @@ def _check(outputs: np.ndarray, prepared: Prepared, reference: Reference, config
             "'translate' again"
         )
     facts: Mapping[str, tuple[str, str]] = {
-        "judge": (reference.judge, config.judge),
+        "judge": (reference.judge, judge),
         "data_sha256": (reference.data_sha256, prepared.data_sha256),
     }
     for name, (found, expected) in facts.items():

@@ -1,12 +1,13 @@
 """The network that metrics look through: features and perceptual distance.
 
-For an evaluation it is loaded onto the CPU and works in float32, so that a final number doesn't depend on the machine's accelerator; for a
-training's curves it stands on the training's device.
+It works in float32. For an evaluation it is loaded onto the CPU, unless ``evaluation.device`` says otherwise, so that a final number
+doesn't depend on the machine's accelerator; for a training's curves it stands on the training's device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cgm.core.files import read_json
 from cgm.data.images import to_float
 from cgm.evaluation.metrics import checks
+from cgm.experiment import paths
+from cgm.experiment.settings import Evaluation
 from cgm.networks.fixed import FIXED
 from cgm.networks.fixed.network import FixedNetwork
 
@@ -80,9 +84,21 @@ class Judge:
         return x
 
 
-def load_judge(name: str) -> Judge:
+def load_judge(name: str, device: str | torch.device = "cpu") -> Judge:
     """Raises :class:`cgm.core.errors.UserError` if the name is unknown, or the weights can't be had or are not the published ones."""
-    return Judge(FIXED[name].network())
+    return Judge(FIXED[name].network().to(device))
+
+
+def device_of(config: Evaluation) -> torch.device:
+    """Where an evaluation's networks look."""
+    return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+
+
+def missing(root: Path = Path()) -> dict[str, str]:
+    """The networks that could not be had, with the reason, as the stage ``weights`` left it; none where it hasn't run."""
+    path = root / paths.WEIGHTS
+    found = read_json(path) if path.is_file() else {}
+    return {name: each["reason"] for name, each in found.items() if "reason" in each}
 
 
 def perceptual_embedding(maps: Iterable[Tensor]) -> Tensor:

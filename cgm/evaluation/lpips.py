@@ -1,4 +1,4 @@
-"""LPIPS, the perceptual distance with weights fitted to human judgements. Like a judge it works on the CPU, in float32."""
+"""LPIPS, the perceptual distance with weights fitted to human judgements. Like a judge it works in float32, on the evaluation's device."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-LPIPS_JUDGE = "lpips-0.1.4-alexnet"
-"""What a value names as the network that it was seen through."""
+TRUNKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}
+"""LPIPS's variants, by the package's names, and the frozen network behind each."""
 BATCH = 32
 """Images in one forward pass; changes no result beyond float32's rounding."""
 
 
+def judge_name(variant: str) -> str:
+    """What a value names as the network that it was seen through."""
+    return f"lpips-0.1.4-{TRUNKS[variant]}"
+
+
 class LPIPS:
-    """LPIPS 0.1 with AlexNet, from the ``lpips`` package and torchvision's AlexNet weights."""
+    """LPIPS 0.1, from the ``lpips`` package and torchvision's weights of its trunk."""
 
-    name = LPIPS_JUDGE
+    def __init__(self, variant: str, trunk: Mapping[str, Tensor], device: str | torch.device = "cpu") -> None:
+        """``trunk``: torchvision's state dictionary of ``TRUNKS[variant]``."""
+        import lpips  # here, since it loads scikit-image and torchvision
 
-    def __init__(self, alexnet: Mapping[str, Tensor]) -> None:
-        """``alexnet``: torchvision's state dictionary."""
-        import lpips  # here, since it loads scikit-image and torchvision, and most evaluations have no AlexNet weights
-
+        self.name = judge_name(variant)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchvision's, about the arguments that lpips gives it
             # pnet_rand: the package would download the trunk's weights by itself, and without checking their hash
-            self.network: Any = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
-        trunk: nn.Module = self.network.net
-        trunk.load_state_dict({key: alexnet[f"features.{key.partition('.')[2]}"] for key in trunk.state_dict()})
-        self.network.eval().requires_grad_(False)
+            self.network: Any = lpips.LPIPS(net=variant, version="0.1", pnet_rand=True, verbose=False)
+        layers: nn.Module = self.network.net
+        layers.load_state_dict({key: trunk[f"features.{key.partition('.')[2]}"] for key in layers.state_dict()})
+        self.network.eval().requires_grad_(False).to(device)
+        self.device = device
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """uint8 N×H×W×3 each → float64 N. Raises ``ValueError`` on another dtype or shape, or unequal shapes."""
@@ -44,17 +49,12 @@ class LPIPS:
         checks.pair(outputs, targets)
         with torch.inference_mode():
             values = [
-                self.network(to_float(outputs[start : start + BATCH]), to_float(targets[start : start + BATCH])).flatten(1)[:, 0]
+                self.network(*(to_float(each[start : start + BATCH], self.device) for each in (outputs, targets))).flatten(1)[:, 0]
                 for start in range(0, len(outputs), BATCH)
             ]
-            return torch.cat(values).double().numpy()
+            return torch.cat(values).double().cpu().numpy()
 
 
-def load_lpips(mode: str) -> LPIPS | None:
-    """``off`` → None; ``auto`` → None unless AlexNet's weights are there; ``alexnet`` → they are downloaded if need be.
-
-    Raises :class:`cgm.core.errors.UserError` where the file can't be had (``alexnet``) or isn't the published one (both).
-    """
-    if mode == "off" or (mode == "auto" and not weights.locate("alexnet").is_file()):
-        return None
-    return LPIPS(weights.read(FIXED["alexnet"])[0])
+def load_lpips(variant: str, device: str | torch.device = "cpu") -> LPIPS:
+    """Raises :class:`cgm.core.errors.UserError` where the trunk's weights can't be had or aren't the published ones."""
+    return LPIPS(variant, weights.read(FIXED[TRUNKS[variant]])[0], device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ import torch
 from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.core.seeds import numpy_generator
-from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.judges import Judge, device_of, load_judge
 from cgm.evaluation.metrics.bins import bin_shares, kmeans
 from cgm.evaluation.metrics.blocks import distinct
 from cgm.evaluation.metrics.frechet import Moments, moments
 from cgm.evaluation.metrics.kid import RealPart, kid_real_part
 from cgm.evaluation.metrics.spectrum import radial_spectrum
+from cgm.evaluation.uncertainty import image_groups
 from cgm.experiment.settings import Evaluation
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Reference(Reals):
     """float32 N×D: of the test conditions; 0×D likewise."""
     spectrum: np.ndarray
     """The train targets' mean radial spectrum."""
+    groups: np.ndarray
+    """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`)."""
 
     def save(self, path: str | Path) -> None:
         with replacing(path) as temporary:
@@ -88,12 +92,13 @@ class Reference(Reals):
         return cls(**values)
 
 
-def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None = None) -> Reference:
-    """The reference of a dataset. ``judge``: if ``config``'s is loaded already.
+def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None = None, alike: Sequence[str] | None = None) -> Reference:
+    """The reference of a dataset. ``judge``: if ``config``'s is loaded already. ``alike``: a label for each test condition; those with the
+    same one belong together, as crops of one photograph do. None: nothing is known of that.
 
     Raises :class:`UserError` where there is but one train target.
     """
-    judge = judge or load_judge(config.judge)
+    judge = judge or load_judge(config.judge, device_of(config))
     dataset, targets = str(prepared.card["dataset"]), prepared.rgb("train", "B")
     if len(targets) < 2:
         raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
@@ -108,6 +113,7 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
         conditions=judge.features(prepared.rgb("train", "A")) if prepared.paired else none,
         test_conditions=judge.features(prepared.rgb("test", "A")) if prepared.paired else none,
         spectrum=radial_spectrum(targets)[1].mean(axis=0),
+        groups=image_groups(alike, len(prepared.images("test", "A")), numpy_generator(dataset, "", 0, "evaluation/groups")),
     )
 
 

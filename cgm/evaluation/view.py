@@ -3,12 +3,13 @@ and once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cgm.core.lazy import np
+from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.metrics.spectrum import radial_spectrum
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     from cgm.evaluation.judges import Judge
     from cgm.evaluation.metrics.checks import ChannelOrder
+    from cgm.evaluation.metrics.metric import Metric
     from cgm.evaluation.reference import Reals
-    from cgm.experiment.settings import Evaluation
+    from cgm.experiment.settings import Evaluation, WantedLPIPS
 
 T = TypeVar("T")
 
@@ -41,14 +43,14 @@ class Shared:
 class Seen:
     """What one pass over the images leaves."""
 
-    features: np.ndarray
-    """float32 N×D: the judge's features of the outputs, in test order."""
+    features: np.ndarray | None = None
+    """float32 N×D: the judge's features of the outputs, in test order; None where no metric looks through it."""
     target_features: np.ndarray | None = None
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     """N, in test order: what the metrics' ``per_image`` gave."""
-    spectrum: np.ndarray | None = None
-    target_spectrum: np.ndarray | None = None
-    """F: mean radial spectra. None: not looked at yet."""
+    profiles: np.ndarray | None = None
+    target_profiles: np.ndarray | None = None
+    """N×F, in test order: radial spectra. None: not looked at."""
     channels: ChannelOrder | None = None
     """Whether red and blue look exchanged; None without targets."""
 
@@ -73,11 +75,16 @@ class View(Shared):
     real_conditions: np.ndarray | None = None
     """float32 N×D and M×D: the judge's features of the outputs' and of the train targets' conditions; None where train holds no pairs."""
     judge: Judge
+    lpips: WantedLPIPS | None = None
     config: Evaluation
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    """Those that are asked for, by name."""
     generator: Callable[[str], np.random.Generator]
     """For a purpose, a random generator of its own."""
     look: Callable[[View], Seen]
     """How the images are looked at."""
+    rows: np.ndarray | None = None
+    """The test images that this view is of; None: all."""
 
     @cached_property
     def seen(self) -> Seen:
@@ -87,17 +94,31 @@ class View(Shared):
     def outputs(self) -> np.ndarray:
         """uint8 N×H×W×3: the first sample."""
         found: np.ndarray = self.samples[0]
-        return found
+        return found if self.rows is None else found[self.rows]
 
     @property
     def count(self) -> int:
         """N."""
-        return self.samples.shape[1]
+        return self.samples.shape[1] if self.rows is None else len(self.rows)
+
+    def only(self, rows: np.ndarray) -> View:
+        """Of these test images alone, compared with the same reals; nothing is looked at again."""
+        seen = self.seen
+        names = ("features", "target_features", "profiles", "target_profiles")
+        parts = {name: None if (whole := getattr(seen, name)) is None else whole[rows] for name in names}
+        part = replace(seen, **parts, columns={name: column[rows] for name, column in seen.columns.items()})
+        conditions = None if self.conditions is None else self.conditions[rows]
+        return replace(self, rows=rows, conditions=conditions, look=lambda view: part)
 
     @property
     def features(self) -> np.ndarray:
         """float32 N×D: the judge's features of the outputs."""
-        return self.seen.features
+        return _there(self.seen.features, "features", "no judge")
+
+    @property
+    def looked_through(self) -> set[str]:
+        """``none``, ``judge``, ``lpips``: what the metrics look through."""
+        return {metric.judge for metric in self.metrics.values()}
 
     @property
     def target_features(self) -> np.ndarray:
@@ -111,26 +132,26 @@ class View(Shared):
 
     @property
     def subset_size(self) -> int:
-        return min(self.count, len(self.reals.features))
+        return min(self.samples.shape[1], len(self.reals.features))
 
     @cached_property
     def subset(self) -> np.ndarray:
         """float32 M'×D: the features of as many reals as there are outputs, chosen by a fixed seed; all of them where there are fewer."""
-        return self.reals.features[self.reals.subset[: self.count]]
+        return self.reals.features[self.reals.subset[: self.subset_size]]
 
     @cached_property
     def spectrum(self) -> np.ndarray:
         """F: the outputs' mean radial spectrum."""
-        known = self.seen.spectrum
-        return _mean_spectrum(self.outputs) if known is None else known
+        known = self.seen.profiles
+        return _mean_spectrum(self.outputs) if known is None else known.mean(axis=0)
 
     @cached_property
     def real_spectrum(self) -> np.ndarray:
         """F: what the outputs' spectrum is compared with, that of their targets, or, without any, of the train targets."""
-        known = self.train_spectrum if self.targets is None else self.seen.target_spectrum
-        if known is None:
-            return _mean_spectrum(self.real_images() if self.targets is None else self.targets)
-        return known
+        if self.targets is None:
+            return _mean_spectrum(self.real_images()) if self.train_spectrum is None else self.train_spectrum
+        known = self.seen.target_profiles
+        return _mean_spectrum(self.targets) if known is None else known.mean(axis=0)
 
     def both_conditions(self) -> tuple[np.ndarray, np.ndarray]:
         """:attr:`conditions` and :attr:`real_conditions`."""

@@ -10,6 +10,8 @@ RESULTS = Path("results")
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REFERENCE = Path("data/reference")
+WEIGHTS = Path("data/weights.json")
+"""Which networks of the evaluation could be had."""
 CHECKPOINTS = Path("build/checkpoints")
 
 
@@ -30,6 +32,16 @@ def prepared(dataset: str) -> Path:
     return PREPARED / dataset
 
 
-def reference(dataset: str, suffix: str) -> Path:
-    """``npz``: what outputs are compared with; ``json``: floors and baselines."""
-    return REFERENCE / f"{dataset}.{suffix}"
+def reference(dataset: str) -> Path:
+    """What outputs are compared with, a file a judge; and the scores of floors and baselines."""
+    return REFERENCE / dataset
+
+
+def seen_by(dataset: str, judge: str) -> Path:
+    """The dataset's reals through one judge."""
+    return reference(dataset) / f"{judge}.npz"
+
+
+def untrained(dataset: str) -> Path:
+    """Floors and baselines, and which judges there were."""
+    return reference(dataset) / "scores.json"

@@ -21,7 +21,7 @@ from cgm.experiment.params import Params
 from cgm.methods import METHODS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-RENAMED = {"profile": "experiment"}
+RENAMED = {"profile": "experiment", "evaluation.judge": "judges, a list"}
 """Keys of earlier versions, and what they are called now."""
 
 
@@ -60,7 +60,8 @@ def parse_params(raw: Any, *, name: str = "params.yaml", complete: bool = True) 
         raise UserError(f"{name}: found {type(raw).__name__}, expected a mapping of settings")
     raw = dict(raw)
     for old, new in RENAMED.items():
-        if old in raw:
+        section, _, key = old.rpartition(".")
+        if isinstance(inside := raw.get(section) if section else raw, dict) and key in inside:
             raise UserError(f"{name}: {old}: this key is called {new!r} now; rename it")
     _read_group(raw, "", name, fits=lambda method: True)
     if isinstance(raw.get("unpaired"), dict):

@@ -6,9 +6,9 @@ in :mod:`cgm.networks.settings`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cgm.core.registry import Entry
 from cgm.core.settings import Count, Fraction, Model, NonNegative, Positive
@@ -66,10 +66,48 @@ class Training(Model):
     """How much work a kill may lose at most."""
 
 
+class Wanted(Model):
+    """A network that evaluation looks through: ``name``, or ``{name: auto}`` for one that may be missing."""
+
+    name: str
+    auto: bool = False
+    """Its column stays empty, with the reason, where its weights can't be had. Without: that is an error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and len(value) == 1 and list(value.values()) == ["auto"]:
+            return {"name": next(iter(value)), "auto": True}
+        if isinstance(value, Wanted) or (isinstance(value, dict) and "name" in value and value.keys() <= {"name", "auto"}):
+            return value
+        raise ValueError(f"found {value!r}, expected a name, or {{name: auto}} for one that may be missing")
+
+
+class WantedJudge(Wanted):
+    name: Annotated[str, Entry(FIXED, lambda network: network.judges)]
+
+
+class WantedLPIPS(Wanted):
+    name: Literal["alex", "vgg", "squeeze"]
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [] if value == "off" else [value]
+
+
 class Evaluation(Model):
     """How the outputs are measured."""
 
-    judge: Annotated[str, Entry(FIXED, lambda network: network.judges)] = "efficientnet-lite0"
+    judges: Annotated[tuple[WantedJudge, ...], BeforeValidator(_listed), Field(min_length=1, strict=False)] = (
+        WantedJudge(name="efficientnet-lite0"),
+    )
+    """The networks that distribution, conditioning and perceptual metrics look through, each for rows and columns of its own."""
+    headline: str | None = None
+    """The judge that leads: whose columns come first, and by whom competence, ranks and the answer are told. None: the first."""
+    lpips: Annotated[tuple[WantedLPIPS, ...], BeforeValidator(_listed), Field(strict=False)] = (WantedLPIPS(name="alex"),)
+    """LPIPS's variants, the first of which leads; ``off``: none."""
     samples: Count = 4
     """Outputs per condition where the generator is stochastic."""
     neighbours: Count = 5
@@ -78,8 +116,35 @@ class Evaluation(Model):
     """Bins of NDB/JSD."""
     floor_splits: Count = 5
     """Random real-vs-real splits behind each floor."""
-    lpips: Literal["off", "auto", "alexnet"] = "auto"
-    """``auto``: computed where the AlexNet weights are at hand, else left empty and said so; ``alexnet``: downloaded if need be."""
+    device: Literal["cpu", "auto"] = "cpu"
+    """Where judges and LPIPS look. ``auto`` takes CUDA where there is one: faster, and the last digits are the device's. The metrics
+    themselves are computed on the CPU, in float64."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key, wanted in (("judges", self.judges), ("lpips", self.lpips)):
+            names = [each.name for each in wanted]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: found {', '.join(names)}, expected each once")
+        if self.headline is not None and self.headline not in (known := [each.name for each in self.judges]):
+            raise ValueError(f"headline: found {self.headline!r}, expected one of judges: {', '.join(known)}")
+        if self.leading.auto:
+            raise ValueError(f"judges: {self.leading.name} leads and can't be auto; name it without, or another as headline")
+        return self
+
+    @property
+    def leading(self) -> WantedJudge:
+        return next(each for each in self.judges if self.headline in (None, each.name))
+
+    @property
+    def judge(self) -> str:
+        """The name of the judge that leads."""
+        return self.leading.name
+
+    @property
+    def others(self) -> tuple[WantedJudge, ...]:
+        """The judges that don't lead."""
+        return tuple(each for each in self.judges if each != self.leading)
 
 
 class Tracking(Model):

@@ -46,7 +46,7 @@ class Perceptual(Method):
     )
 
     class Settings(TranslatorSettings):
-        loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "efficientnet-lite1"
+        loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "vgg16"
         content_weight: NonNegative = 1.0
         pixel_weight: NonNegative = 0.0
         tv_weight: NonNegative = 0.0

@@ -50,9 +50,20 @@ def compute_parts(dataset: DatasetResult) -> list[str]:
 def judge_sentence(dataset: DatasetResult) -> str:
     if not dataset.judge:
         return "No reference for this dataset yet: floor and baselines are missing."
-    name = dataset.judge["name"]
-    sentence = f"Judge {name}, weights sha256 {dataset.judge['sha256'][:12]}"
-    return f"{sentence}." if name == labels.INCEPTION else f"{sentence}: not Inception-2015, hence KD and FD and not KID and FID."
+    parts = []
+    for judge in dataset.judges:
+        name, digest = judge["name"], judge["sha256"]
+        part = f"{name}, weights sha256 {digest[:12]}" if digest else f"{name}, not to be had"
+        parts.append(part if name == labels.INCEPTION else f"{part} (not Inception-2015, hence KD and FD and not KID and FID)")
+    if len(parts) == 1:
+        return f"Judge {parts[0]}."
+    return f"Judges: {'; '.join(parts)}. The first leads: competence and the answer are told by it."
+
+
+def evaluated_on(dataset: DatasetResult) -> list[str]:
+    """A sentence where networks did not look on the CPU: the last digits are that device's."""
+    found = sorted({str(run.scores.get("device", "cpu")) for run in dataset.all_runs if run.ok})
+    return [f"Judges and LPIPS looked on: {labels.listing(found)}."] if found not in ([], ["cpu"]) else []
 
 
 def counts_sentence(dataset: DatasetResult, metrics: tuple[str, ...]) -> str:
@@ -150,7 +161,7 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
     if changed := shared_sentence(dataset):
         sentences.append(f"Shared settings that differ from the papers', whose own stand in brackets: {changed}.")
     if len(results.params.seeds) == 1:
-        sentences.append("One seed: no interval and no test.")
+        sentences.append("One seed: what another training would give is not known.")
     mixed = [method for method, runs in dataset.runs.items() if len(distinct([run.record for run in runs], "code_sha256")) > 1]
     if mixed:
         titles = labels.titles(dataset.methods, mixed)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from cgm.core.registry import About
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.lpips import TRUNKS, judge_name
+from cgm.evaluation.measures import Measure, metric_of, network_of
 from cgm.experiment.params import Params
 from cgm.methods import METHODS
 from cgm.methods.method import MethodSettings
@@ -37,19 +38,27 @@ def stamp(params: Params) -> str:
     return SMOKE if params.experiment == "smoke" else ""
 
 
-def main_metrics() -> tuple[str, ...]:
-    return tuple(name for name, metric in METRICS.items() if metric.main)
+def main_measures(measures: Mapping[str, Measure]) -> tuple[str, ...]:
+    """The keys of those that belong to the main table."""
+    return tuple(key for key, each in measures.items() if each.metric.main and (each.leads or each.metric.main_through_all))
 
 
 def short_judge(judge: str) -> str:
+    for variant in TRUNKS:
+        if judge == judge_name(variant):
+            return variant
     return FIXED[judge].about.heading if judge in FIXED else judge
 
 
 def metric_title(name: str, judge: str) -> str:
-    """A metric's heading. Only Inception-2015 makes an 'FID' or 'KID'; any other judge names itself."""
-    metric = METRICS[name]
+    """The heading of a measure. Only Inception-2015 makes an 'FID' or 'KID'; another judge names itself."""
+    metric = metric_of(name)
     if metric.canonical and judge == INCEPTION:
         title = metric.canonical
+    elif metric.judge == "lpips":
+        title = f"{metric.about.heading} ({short_judge(judge) or '?'})"
+    elif metric.judge == "judge" and network_of(name) and not metric.judge_in_heading:
+        title = f"{metric.about.heading} ({short_judge(judge)})"
     else:
         title = f"{metric.about.heading}-{short_judge(judge) or '?'}" if metric.judge_in_heading else metric.about.heading
     return title + version(metric.about)
@@ -62,7 +71,7 @@ def version(about: About) -> str:
 
 def factor(name: str) -> str:
     """By what a metric's shown numbers are multiplied: ``×10³``; empty for 1."""
-    scale = METRICS[name].scale
+    scale = metric_of(name).scale
     exponent = round(math.log10(scale))
     if scale == 1:
         return ""
@@ -76,7 +85,7 @@ def scaled_title(name: str, judge: str) -> str:
 
 def arrow(name: str) -> str:
     """Which way is better: ↑, ↓, or → and the target."""
-    metric = METRICS[name]
+    metric = metric_of(name)
     return {"higher": "↑", "lower": "↓", "target": f"→{metric.target or 0:g}"}[metric.direction]
 
 

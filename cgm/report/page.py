@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from cgm.data.layouts import TITLES as LAYOUT_TITLES
 from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.measures import planned
 from cgm.methods import METHODS
 from cgm.methods.method import Elsewhere
 from cgm.networks.fixed import FIXED
@@ -72,7 +72,10 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
                 ("Seeds", ", ".join(map(str, params.seeds))),
                 ("Runs", footnotes.runs_sentence(results.all_runs)),
                 ("Device", ", ".join(footnotes.distinct(results.records, "device")) or "none yet"),
-                ("Judge", ", ".join(sorted({dataset.judge["name"] for dataset in results.datasets if dataset.judge})) or "none yet"),
+                (
+                    "Judges",
+                    ", ".join(dict.fromkeys(str(judge["name"]) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
+                ),
                 ("Result", identity[:12]),
             ],
             sections=sections,
@@ -161,17 +164,17 @@ def _about(dataset: DatasetResult) -> str:
 
 
 def _metrics(results: Results) -> list[dict[str, str]]:
-    judges = {"none": "pixels", "judge": "the judge", "lpips": "AlexNet"}
-    judge = next((dataset.judge["name"] for dataset in results.datasets if dataset.judge), "")
+    judges = {"none": "pixels", "judge": "each judge", "lpips": "its own"}
     return [
         {
-            "title": labels.metric_title(name, judge),
-            "arrow": labels.arrow(name),
-            "judge": judges[metric.judge],
-            "protocol": metric.about.protocol,
-            "citation": metric.about.citation,
+            "title": labels.metric_title(key, measure.through),
+            "arrow": labels.arrow(key),
+            "judge": measure.metric.network or judges[measure.metric.judge],
+            "protocol": measure.metric.about.protocol,
+            "citation": measure.metric.about.citation,
         }
-        for name, metric in METRICS.items()
+        for key, measure in planned(results.params.evaluation).items()
+        if measure.leads
     ]
 
 
@@ -277,9 +280,9 @@ def _provenance(results: Results, identity: str) -> list[tuple[str, str]]:
     for dataset in results.datasets:
         if dataset.prepared is not None:
             rows.append((f"data sha256, {dataset.name}", dataset.prepared.data_sha256))
-        if dataset.judge:
-            rows.append((f"judge, {dataset.name}", f"{dataset.judge['name']} {dataset.judge['sha256']}"))
-    for name in sorted({dataset.judge["name"] for dataset in results.datasets if dataset.judge} & FIXED.keys()):
+        for judge in dataset.judges:
+            rows.append((f"judge, {dataset.name}", f"{judge['name']} {judge['sha256'] or 'not to be had'}"))
+    for name in sorted({str(judge["name"]) for dataset in results.datasets for judge in dataset.judges} & FIXED.keys()):
         rows.append((f"how {name} sees", FIXED[name].about.protocol))
     networks = {(network["name"], network["sha256"]) for record in records if (network := record.get("loss_network"))}
     rows += [("loss network", f"{name} {digest}") for name, digest in sorted(networks)]

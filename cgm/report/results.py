@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,8 @@ import numpy as np
 from cgm.core.errors import UserError
 from cgm.data.prepared import Prepared, as_rgb, open_prepared
 from cgm.data.sources.source import Dataset
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.measures import Measure, metric_of, name_of, planned
+from cgm.evaluation.uncertainty import Estimate, Measured, crossed
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from cgm.methods.method import MethodSettings
@@ -74,6 +75,10 @@ class RunResult:
     def values(self) -> dict[str, float]:
         """Metric → value, of those that exist; empty unless the run is ok."""
         return {name: value for name, value in self.scores["metrics"].items() if value is not None} if self.ok else {}
+
+    def measured(self, key: str) -> Measured:
+        """A value that exists, and what it is without each group of test images; nothing where that wasn't computed."""
+        return Measured(value=self.values[key], left_out=self.scores.get("left_out", {}).get(key, ()))
 
     @cached_property
     def history(self) -> History:
@@ -129,11 +134,20 @@ class DatasetResult:
     """By method, in the order of the seeds."""
     prepared: Prepared | None
     judge: dict[str, str]
-    """name, sha256; empty where the dataset has no reference."""
+    """name, sha256 of the one that leads; empty where the dataset has no reference."""
+    others: tuple[dict[str, str | None], ...]
+    """Likewise, the other judges; sha256 None: not to be had."""
+    measures: Mapping[str, Measure]
+    """What is measured, by key."""
     references: tuple[Reference, ...]
     """Baselines, then floors."""
     untrained: dict[str, dict[str, float]]
     """What the mean image and the unchanged inputs measure on validation images; empty where that wasn't measured."""
+
+    @property
+    def judges(self) -> list[dict[str, str | None]]:
+        """The one that leads, then the others; empty where the dataset has no reference."""
+        return [{**self.judge}, *self.others] if self.judge else []
 
     @property
     def all_runs(self) -> list[RunResult]:
@@ -161,6 +175,22 @@ class DatasetResult:
         """Of the runs that count."""
         return {run.seed: run.values[metric] for run in self.independent(method) if metric in run.values}
 
+    def estimate(self, method: str, key: str) -> Estimate | None:
+        """Mean of a measure over the seeds that count, with its interval over seeds and images; None where no run has a value."""
+        runs = list(self.by_seed(method, key))
+        found = [run.measured(key) for run in self.independent(method) if run.seed in runs]
+        return crossed_of(found, self.group_sizes) if found else None
+
+    @cached_property
+    def group_sizes(self) -> np.ndarray:
+        """Of the groups of test images that are left out in turn; empty where none are."""
+        sizes = {tuple(run.scores.get("group_sizes", ())) for run in self.all_runs if run.ok}
+        return np.array(next(iter(sizes)) if len(sizes) == 1 else (), dtype=np.int64)
+
+    def measured(self, metric: str) -> list[str]:
+        """The keys of a metric's measures, the leading one first."""
+        return [key for key, measure in self.measures.items() if measure.metric.name == metric]
+
     @property
     def baselines(self) -> list[Reference]:
         return [reference for reference in self.references if reference.kind == "baseline"]
@@ -169,11 +199,9 @@ class DatasetResult:
         """What real images score against other real images, a value a split."""
         return [value for reference in self.references if reference.kind == "floor" for value in reference.values(metric)]
 
-    def judge_of(self, metric: str) -> str:
-        """The network that a metric looks through; empty for none."""
-        if METRICS[metric].judge == "judge" and self.judge:
-            return self.judge["name"]
-        return next((run.scores["judges"].get(metric, "") for run in self.all_runs if run.scores), "")
+    def judge_of(self, key: str) -> str:
+        """The network that a measure looks through; empty for none."""
+        return self.measures[key].through if key in self.measures else metric_of(key).network
 
     def counts(self, metric: str) -> list[tuple[int, int]]:
         """The different (n_real, n_fake) behind a metric's values over the ok runs."""
@@ -205,6 +233,14 @@ class Results:
         return {method: place for place, method in enumerate(self.methods)}
 
 
+def crossed_of(runs: Sequence[Measured], sizes: np.ndarray) -> Estimate:
+    """The mean of runs, one a seed; over seeds alone where some of them have no values without groups of images."""
+    if any(len(run.left_out) != len(sizes) for run in runs):
+        sizes = sizes[:0]
+    left_out = np.array([run.left_out[: len(sizes)] for run in runs], dtype=np.float64).reshape(len(runs), len(sizes))
+    return crossed(np.array([run.value for run in runs]), left_out, sizes)
+
+
 def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Results:
     """Read ``data/prepared``, ``data/reference`` and ``results`` below ``root`` for every planned run.
 
@@ -218,13 +254,13 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
         folder = root / paths.run_folder(run)
         result = _left_out(run, folder, without[str(run)]) if str(run) in without else _read_run(run, folder)
         runs.setdefault((run.dataset, run.method), []).append(result)
-    datasets = []
+    datasets, measures = [], planned(params.evaluation)
     for name, settings in params.all_datasets.items():
         methods = params.methods_of(name)
         if not methods:
             continue
         folder = root / paths.prepared(name)
-        path = root / paths.reference(name, "json")
+        path = root / paths.untrained(name)
         reference = _read(path, f"run the stage 'reference' of {name} again")
         datasets.append(
             DatasetResult(
@@ -234,6 +270,8 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
                 runs={method: runs[name, method] for method in methods},
                 prepared=open_prepared(folder) if (folder / "card.json").is_file() else None,
                 judge=reference.get("judge", {}),
+                others=tuple(reference.get("others", ())),
+                measures=measures,
                 references=_references(reference.get("rows", []), path),
                 untrained=reference.get("validation", {}),
             )
@@ -242,11 +280,11 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
 
 
 def tidy(results: Results) -> list[dict[str, str]]:
-    """The rows of ``results.csv``, sorted by dataset, method, seed, metric. Empty value: there is none, and status says why."""
-    rows: list[tuple[tuple[str, str, int, str], dict[str, str]]] = []
+    """The rows of ``results.csv``, sorted by dataset, method, seed, metric, judge. Empty value: there is none, and status says why."""
+    rows: list[tuple[tuple[str, str, int, str, str], dict[str, str]]] = []
     for dataset in results.datasets:
         for row in _rows(dataset):
-            key = (dataset.name, row["method"], row["seed"], row["metric"])
+            key = (dataset.name, row["method"], row["seed"], row["metric"], row["judge"])
             value = row["value"]
             cells = {**row, "dataset": dataset.name, "value": "" if value is None else repr(float(value))}
             rows.append((key, {name: str(cells[name]) for name in COLUMNS}))
@@ -263,23 +301,22 @@ def tidy_csv(results: Results) -> str:
 
 def _rows(dataset: DatasetResult) -> Iterator[dict[str, Any]]:
     for run in dataset.all_runs:
-        for metric in METRICS:
-            value = run.values.get(metric)
-            judge = run.scores["judges"].get(metric, "") if run.scores else dataset.judge_of(metric)
+        for key, measure in dataset.measures.items():
+            value = run.values.get(key)
             counted = value is not None
             yield {
                 "method": run.run.method,
                 "seed": run.seed,
-                "metric": metric,
-                "judge": judge,
+                "metric": measure.metric.name,
+                "judge": measure.through,
                 "value": value,
-                "n_real": run.scores["n_real"][metric] if counted else 0,
-                "n_fake": run.scores["n_fake"][metric] if counted else 0,
+                "n_real": run.scores["n_real"][key] if counted else 0,
+                "n_fake": run.scores["n_fake"][key] if counted else 0,
                 "status": NOT_MEASURED if run.ok and not counted else run.status,
             }
     for row in (row for reference in dataset.references for row in reference.rows):
         counted = row["value"] is not None
-        yield {**row, "status": row["status"] if counted else NOT_MEASURED}
+        yield {**row, "metric": name_of(row["metric"]), "status": row["status"] if counted else NOT_MEASURED}
 
 
 def _references(rows: list[dict[str, Any]], path: Path) -> tuple[Reference, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cgm.evaluation import stats
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.measures import metric_of
 from cgm.report import labels
 from cgm.report.competence import competence
-from cgm.report.ranking import rank
+from cgm.report.ranking import Ranking, rank
 from cgm.report.results import DatasetResult
 
 AXES = {
@@ -20,7 +20,7 @@ AXES = {
 FEWEST = 2
 """Validation pictures without which competence is not tested (:func:`cgm.evaluation.competence.measure`)."""
 NAMED = 3
-"""More methods than this, not told apart from the best, are counted and not named."""
+"""More methods than this, as good as the best, are counted and not named."""
 
 
 def answer(dataset: DatasetResult) -> list[tuple[str, str]]:
@@ -33,16 +33,11 @@ def answer(dataset: DatasetResult) -> list[tuple[str, str]]:
         best = labels.method_title(ranking.best, dataset.methods[ranking.best])
         title = labels.scaled_title(metric, dataset.judge_of(metric))
         sentence = f"{best} ({title} {interval_text(dataset, ranking.best, metric)})"
-        if ranking.tied:
-            count = len(ranking.tied)
-            others = labels.titles(dataset.methods, ranking.tied) if count <= NAMED else f"{count} others"
-            sentence += f", not told apart from {others}"
-        elif ranking.tested:
-            sentence += ", ahead of all others"
+        sentence += "".join(f", {clause}" for clause in beside(dataset, ranking))
         if floor := dataset.floor_values(metric):
-            scale = METRICS[metric].scale
+            scale = metric_of(metric).scale
             mean = stats.t_interval([value * scale for value in floor]).mean
-            sentence += f"; real images score {stats.format_number(mean, METRICS[metric].decimals)}"
+            sentence += f"; real images score {stats.format_number(mean, metric_of(metric).decimals)}"
         sentences.append((axis, f"{sentence}."))
     return sentences
 
@@ -73,11 +68,33 @@ def _why_untested(dataset: DatasetResult) -> str:
     return "" if count >= FEWEST else f" (val has {labels.plural(count, 'condition')}, and {FEWEST} are needed)"
 
 
+def beside(dataset: DatasetResult, ranking: Ranking) -> list[str]:
+    """Clauses on the other methods: which are as good as the best, and how sure its lead is."""
+    clauses = []
+    if ranking.near:
+        count = len(ranking.near)
+        others = labels.titles(dataset.methods, ranking.near) if count <= NAMED else f"{count} others"
+        clauses.append(f"with {others} as good for all that matters")
+    if ranking.ahead:
+        clauses.append("surely ahead of all others")
+    elif ranking.confidence is not None:
+        first = labels.method_title(ranking.first, dataset.methods[ranking.first])
+        sure = "above 0.99" if ranking.confidence > 0.99 else stats.format_number(ranking.confidence, 2)
+        clauses.append(f"better than {first} with probability {sure}")
+    elif ranking.first:
+        clauses.append("by the mean alone: one training and no groups of images say nothing of chance")
+    return clauses
+
+
 def interval_text(dataset: DatasetResult, method: str, metric: str) -> str:
-    """Mean ± half-width over the seeds, as the tables show a metric: scaled, and with no more decimals than the interval deserves."""
-    scale = METRICS[metric].scale
-    interval = stats.t_interval([value * scale for value in dataset.by_seed(method, metric).values()])
-    places = METRICS[metric].decimals
+    """Mean ± half-width, as the tables show a metric: scaled, and with no more decimals than the interval deserves."""
+    scale = metric_of(metric).scale
+    found = dataset.estimate(method, metric)
+    if found is None:
+        return "–"
+    half_width = None if found.half_width is None else found.half_width * scale
+    interval = stats.Interval(mean=found.mean * scale, half_width=half_width, n=found.n_seeds)
+    places = metric_of(metric).decimals
     if interval.half_width:
         places = min(places, stats.decimals(interval.half_width))
     return stats.format_interval(interval, places)

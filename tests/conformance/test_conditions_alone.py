@@ -38,7 +38,7 @@ def test_test_conditions_alone(tmp_path: Path) -> None:
     outputs = np.asarray(prepared.images("test", "A"))[None]
     result, _ = evaluate_outputs(outputs, prepared, reference, config, judge)
     for name, metric in METRICS.items():
-        if TARGETS in metric.needs:
+        if TARGETS in metric.needs and name != "lpips":  # which is off
             assert result["metrics"][name] is None
             assert result["notes"][name] == "the test set holds no aligned targets"
     assert result["metrics"]["kid"] is not None

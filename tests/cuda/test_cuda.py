@@ -45,10 +45,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from cgm.data import batches as data
-from cgm.evaluation.judges import Judge
+from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.judges import Judge, load_judge
 from cgm.evaluation.metrics.pd import pd
+from cgm.evaluation.reference import build_reference
 from cgm.experiment import paths
-from cgm.experiment.settings import Compute
+from cgm.experiment.settings import Compute, Evaluation
 from cgm.methods import models
 from cgm.networks.fixed import FIXED
 from cgm.networks.init import initialise
@@ -362,6 +364,22 @@ def test_judges_see_what_they_see_on_the_cpu(rig: Rig, name: str) -> None:
         assert error <= FEATURES, f"found a relative error of {error:.2g}, expected {FEATURES} at most"
     assert distances == pytest.approx(pd(*exact), rel=DISTANCES)
     assert distances.min() > 0
+
+
+def test_an_evaluation_gives_the_cpus_numbers(rig: Rig) -> None:
+    """`evaluation.device: auto`: metrics that average or fit Gaussians; those that count neighbours may differ by one of them."""
+    prepared = rig.prepared[True]
+    outputs = np.array(prepared.images("test", "A"))[None]
+    found = []
+    for device in (CPU, rig.device):
+        config = Evaluation(neighbours=1, bins=2, device="cpu" if device.type == "cpu" else "auto")
+        with rig.other_kernels() if found else nullcontext():
+            judge = load_judge(config.judge, device)
+            reference = build_reference(prepared, config, judge)
+            found.append(evaluate_outputs(outputs, prepared, reference, config, judge, check_channel_order=False)[0]["metrics"])
+    for name in ("mae", "pd", "lpips", "kid", "fid", "fjd", "pairgain", "vendi_ratio"):
+        assert found[0][name] is not None, name
+        assert found[1][name] == pytest.approx(found[0][name], rel=DISTANCES, abs=1e-6), name
 
 
 # Where the data lies

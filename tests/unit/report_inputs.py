@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.measures import planned
 from cgm.experiment.params import Params, Run
 from cgm.experiment.reading import parse_params
 
@@ -18,7 +18,7 @@ SIZE = 32
 COUNTS = {"train": 6, "val": 2, "test": 10}
 JUDGE = {"name": "efficientnet-lite0", "sha256": "5" * 64}
 BASE = {"mae": 0.06, "psnr": 20.0, "ssim": 0.8, "pd": 0.8, "kid": 0.02, "fid": 160.0, "vendi_ratio": 0.9, "jsd": 0.03}
-LPIPS_NOTE = "the AlexNet weights (alexnet_100%.pth) are not at hand"
+LPIPS_NOTE = "the weights of alexnet_100% are not at hand"
 
 
 def make_params(seeds: list[int], *, experiment: str = "default", unpaired: bool = False) -> Params:
@@ -28,7 +28,12 @@ def make_params(seeds: list[int], *, experiment: str = "default", unpaired: bool
         "training": {"batch_size": 8},
         "networks": {"unet": {"width": 32}, "patchgan": {"layers": 2}},
         "datasets": {"icons_a": {"source": "openmoji", "image_size": SIZE, "kimg": 1.0}},
-        "methods": {"mae": {}, "pix2pix": {}, "perceptual": {}, "pix2pix_l10": {"implementation": "pix2pix", "l1_weight": 10.0}},
+        "methods": {
+            "mae": {},
+            "pix2pix": {},
+            "perceptual": {"loss_network": "efficientnet-lite1"},
+            "pix2pix_l10": {"implementation": "pix2pix", "l1_weight": 10.0},
+        },
     }
     if unpaired:
         raw["unpaired"] = {
@@ -42,7 +47,7 @@ def write_inputs(root: Path, params: Params, *, diverged: tuple[str, ...] = (), 
     """Everything that ``params`` plans, but for the runs ``dataset/method/seed`` that are ``missing``."""
     for name in params.all_datasets:
         write_prepared(root / "data/prepared" / name, name, params.is_paired(name))
-        write_json(root / f"data/reference/{name}.json", {"dataset": name, "judge": JUDGE, "rows": reference_rows()})
+        write_json(root / f"data/reference/{name}/scores.json", {"dataset": name, "judge": JUDGE, "rows": reference_rows(params)})
     for run in params.runs():
         if str(run) not in missing:
             write_run(root, params, run, "diverged" if str(run) in diverged else "ok")
@@ -94,7 +99,7 @@ def write_run(root: Path, params: Params, run: Run, status: str = "ok") -> None:
         "loss_network": {"name": "efficientnet-lite1", "sha256": "7" * 64} if settings.implementation == "perceptual" else None,
     }  # fmt: skip
     write_json(folder / "run.json", record)
-    write_json(folder / "metrics.json", {**metrics(order, run.seed, stochastic), "dataset": run.dataset, "method": run.method,
+    write_json(folder / "metrics.json", {**metrics(params, order, run.seed, stochastic), "dataset": run.dataset, "method": run.method,
                                          "seed": run.seed, "status": status})  # fmt: skip
     write_history(folder / "history.csv", adversarial, 1 + order)
     generator = np.random.default_rng(run.seed)
@@ -115,36 +120,37 @@ def write_history(path: Path, adversarial: bool, size: float) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def metrics(order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
+def metrics(params: Params, order: int, seed: int, stochastic: bool = False) -> dict[str, Any]:
     """Method number ``order`` is worse than the one before by far more than seeds differ."""
-    values: dict[str, float | None] = {name: BASE.get(name, 0.5) * (1 + 0.3 * order + 0.01 * seed) for name in METRICS}
+    measures = planned(params.evaluation)
+    values: dict[str, float | None] = {key: BASE.get(key, 0.5) * (1 + 0.3 * order + 0.01 * seed) for key in measures}
     notes = {"lpips": LPIPS_NOTE}
     values["lpips"] = None
     if not stochastic:
         values["intra_diversity"], notes["intra_diversity"] = None, "one output per condition"
     return {
         "metrics": values,
-        "judges": {name: metric.seen_through(JUDGE["name"]) for name, metric in METRICS.items()},
-        "n_real": {name: 0 if values[name] is None else 10 for name in METRICS},
-        "n_fake": {name: 0 if values[name] is None else 10 for name in METRICS},
+        "judges": {key: measure.through for key, measure in measures.items()},
+        "n_real": {key: 0 if values[key] is None else 10 for key in measures},
+        "n_fake": {key: 0 if values[key] is None else 10 for key in measures},
         "notes": notes,
         "intervals": {"kid": [0.01, 0.01 + 0.002 * (1 + seed)]},
         "spectrum": {"frequencies": [0.1, 0.3, 0.5], "outputs": [1.0, 0.1, 0.01 / (1 + order)], "targets": [1.0, 0.1, 0.01]},
     }
 
 
-def reference_rows() -> list[dict[str, Any]]:
+def reference_rows(params: Params) -> list[dict[str, Any]]:
     rows = [
         {"method": "floor:real", "seed": split, "metric": metric, "judge": JUDGE["name"], "value": value + 1e-4 * split, "n_real": 5,
          "n_fake": 1, "status": "ok"}
         for metric, value in (("kid", -0.001), ("fid", 110.0), ("recall", 0.8)) for split in range(3)
     ]  # fmt: skip
     for method in ("copy_input", "mean_image", "target"):
-        scores = metrics(2, 0)
+        scores = metrics(params, 2, 0)
         rows += [
             {"method": f"baseline:{method}", "seed": 0, "metric": name, "judge": scores["judges"][name], "value": scores["metrics"][name],
              "n_real": scores["n_real"][name], "n_fake": scores["n_fake"][name], "status": "ok"}
-            for name in METRICS
+            for name in scores["metrics"]
         ]  # fmt: skip
     return rows
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import publish
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -282,7 +283,8 @@ def test_the_command_to_run_there(name, parts):
         carry.command(Path("x" * carry.COMMAND_LIMIT), parts)
 
 
-def test_weights_that_the_experiment_names_come_along(project, place, tmp_path, capsys):
+def test_weights_that_the_experiment_names_come_along(project, place, tmp_path, capsys, monkeypatch):
+    publish(monkeypatch, "vgg16")
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("loss_network: efficientnet-lite1", "loss_network: vgg16"))
     carry.copy_weights(load_params(params), tmp_path / "weights")

@@ -91,9 +91,10 @@ def test_check_names_what_is_wrong(project: Path, capsys: pytest.CaptureFixture[
 def mine(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An experiment that looks through vgg16, with ``weights: mine``; the folder's path."""
     text = (project / "params.yaml").read_text()
-    text = text.replace("evaluation:\n  judge: efficientnet-lite0", "weights: mine\nevaluation:\n  judge: vgg16")
+    text = text.replace("evaluation:\n  judges: [efficientnet-lite0", "weights: mine\nevaluation:\n  judges: [vgg16")
     (project / "params.yaml").write_text(text)
     (project / "mine").mkdir()
+    publish(monkeypatch, "vgg16")
     monkeypatch.setenv("TORCH_HOME", str(project / "torch"))
     monkeypatch.setenv(weights.ENVIRONMENT, "")
     return project / "mine"
@@ -109,6 +110,7 @@ def test_weights_are_listed(mine: Path, monkeypatch: pytest.MonkeyPatch, capsys:
         ["vgg16", "wrong", str(mine / weights.entry("vgg16").file)],
         ["inception-2015", "missing", str(mine.parent / "torch/hub/checkpoints" / weights.entry("inception-2015").file)],
         ["alexnet", "verified", str(mine / entry.file)],
+        ["squeezenet", "missing", str(mine.parent / "torch/hub/checkpoints" / weights.entry("squeezenet").file)],
     ]
     assert [line.split()[-1] for line in lines[1::2]] == [weights.entry(name).url for name in weights.published()]
 
@@ -120,7 +122,7 @@ def test_weights_by_name(mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     publish(monkeypatch, "alexnet", sha256=digest)
     cli.main(["weights", "alexnet"])
     assert capsys.readouterr().out == f"alexnet: {file} sha256 {digest}\n"
-    assert "expected one of vgg16, inception-2015, alexnet" in fails(capsys, "weights", "alexnet", "vgg19")
+    assert "expected one of vgg16, inception-2015, alexnet, squeezenet" in fails(capsys, "weights", "alexnet", "vgg19")
     with pytest.raises(SystemExit) as caught:  # nobody answers; what was tried stands before the error
         cli.main(["weights", "vgg16"])
     assert caught.value.code == 2
@@ -133,8 +135,8 @@ def test_a_weights_folder_that_is_not_there(mine: Path, capsys: pytest.CaptureFi
 
 
 def test_weights_that_an_experiment_needs() -> None:
-    assert cli.needed_weights(load_params(ROOT / "experiments/default.yaml")) == []
-    assert cli.needed_weights(load_params(ROOT / "experiments/full.yaml")) == ["inception-2015", "alexnet"]
+    assert cli.needed_weights(load_params(ROOT / "experiments/default.yaml")) == ["inception-2015", "alexnet"]
+    assert cli.needed_weights(load_params(ROOT / "experiments/full.yaml")) == ["vgg16", "inception-2015", "alexnet"]
     assert cli.needed_weights(load_params(ROOT / "experiments/canonical.yaml")) == ["vgg16", "inception-2015", "alexnet"]
 
 

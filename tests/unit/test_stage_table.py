@@ -92,7 +92,7 @@ def test_what_dvc_yaml_says_of_a_stage_s_work(smoke: Table) -> None:
 
     assert kinds("computes") == {"reference", "train", "translate", "evaluate"}
     assert kinds("all_cores") == {"prepare"}
-    assert kinds("local") == {"fetch", "track", "report"}
+    assert kinds("local") == {"fetch", "weights", "track", "report"}
     assert {one.kind for one in smoke.stages.values()} - {one.kind for one in smoke.jobs()} == {"fingerprint"}
 
 
@@ -102,7 +102,7 @@ def test_parameters_reach_only_the_stages_that_read_them(smoke: Table) -> None:
 
     assert with_key("training") == {"train"}
     assert with_key("evaluation") == {"reference", "evaluate"}
-    assert with_key("evaluation.judge") == set()
+    assert with_key("evaluation.judges") == {"weights"}
     assert with_key("evaluation.samples") == {"translate"}
     trains = [one for one in smoke.stages.values() if "methods.pix2pix" in one.params]
     assert {one.name for one in trains} == {"train@openmoji-pix2pix-0", "train@openmoji-pix2pix-1"}
@@ -126,7 +126,7 @@ def test_inputs_and_order(smoke: Table) -> None:
         assert all(place[earlier.name] < place[one.name] for earlier in smoke.before(one))
     evaluate = stage(smoke, "evaluate@openmoji-mae-0")
     assert {one.name for one in smoke.before(evaluate)} == {
-        "fingerprint", "prepare@openmoji", "reference@openmoji", "train@openmoji-mae-0", "translate@openmoji-mae-0",
+        "fingerprint", "weights", "prepare@openmoji", "reference@openmoji", "train@openmoji-mae-0", "translate@openmoji-mae-0",
     }  # fmt: skip
     made = {one.name for one in smoke.before(stage(smoke, "report"))}
     assert {one.name for one in smoke.stages.values() if one.kind in ("train", "translate", "evaluate", "reference", "prepare")} < made

@@ -429,7 +429,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 def validated(root: Path, kids: dict[str, float], dataset: str = "icons_a") -> None:
     """What decides on competence: the kernel distance of each method on validation images, where 0.2 is that of the mean image."""
-    path = root / f"data/reference/{dataset}.json"
+    path = root / f"data/reference/{dataset}/scores.json"
     write_json(path, {**read_json(path), "validation": {name: {"n": 64, "kid": 0.2, "pd": 1.0} for name in ("mean_image", "copy_input")}})
     for method, kid in kids.items():
         for path in (root / f"results/{dataset}/{method}").glob("*/metrics.json"):
@@ -489,7 +489,7 @@ def test_only_the_competent_take_part(scored: Path, capsys: pytest.CaptureFixtur
 def test_a_tie_is_an_error_that_names_both(scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         path = scored / f"results/icons_a/pix2pix/{seed}/metrics.json"
-        write_json(path, {**read_json(path), **metrics(0, seed)})
+        write_json(path, {**read_json(path), **metrics(made_up_params([0]), 0, seed)})
     assert "a tie: icons_a/mae, icons_a/pix2pix have the same mean" in fails(capsys, "best:mae", tmp_path, "-o", tmp_path / "out")
 
 
@@ -527,7 +527,10 @@ def test_a_metric_that_was_not_measured_says_why(scored: Path, tmp_path: Path, c
 
 @pytest.mark.parametrize(
     ("seeds", "said"),
-    [([0], "; by the mean alone, since differences are tested from 3 seeds on)"), ([0, 1, 2], "; ahead of all others)")],
+    [
+        ([0], "; by the mean alone: one training and no groups of images say nothing of chance)"),
+        ([0, 1, 2], "; surely ahead of all others)"),
+    ],
 )
 def test_what_is_known_of_the_others_is_said(
     seeds: list[int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

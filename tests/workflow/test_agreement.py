@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert outcome.code == 0, outcome.output[-4000:]
     everything = {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")}
     everything |= {f"{kind}-unpaired@fluent-unpaired" for kind in ("fetch", "prepare", "reference")}
-    assert outcome.executed == everything | whole_run(*MINIATURE)
+    assert outcome.executed == everything | {"weights"} | whole_run(*MINIATURE)
     made.assert_agreed()
     return made
 
@@ -52,7 +52,7 @@ CHANGES: dict[str, tuple[Callable[[Project, int], None], set[str]]] = {
         {"prepare-unpaired@fluent-unpaired", "reference-unpaired@fluent-unpaired"} | whole_run("unpaired_gan"),
     ),
     "an evaluation's parameter": (
-        lambda project, n: project.change(*(("evaluation.judge", "efficientnet-lite1"), ("evaluation.neighbours", 2))[n]),
+        lambda project, n: project.change(*(("evaluation.floor_splits", 1), ("evaluation.neighbours", 2))[n]),
         {"reference@openmoji", "reference-unpaired@fluent-unpaired"} | stages("evaluate") | LAST,
     ),
     "the report's template": (append(("cgm/report/templates/style.css", "\nem {{ top: {n}px; }}\n")), {"report"}),

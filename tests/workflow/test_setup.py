@@ -18,7 +18,7 @@ def installed(tmp_path: Path) -> Path:
     """A project with an environment as `make setup` leaves it: links to an interpreter, and commands that name their folder."""
     folder = tmp_path / "a project"
     (folder / ".venv/bin").mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", "requirements.lock", "requirements-weights.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     base = tmp_path / "python"
     base.symlink_to(sys.executable)

@@ -45,6 +45,7 @@ FID = Metric(
     judge="judge",
     needs=(TWO_OUTPUTS,),
     main=True,
+    main_through_all=True,
     canonical="FID",
     judge_in_heading=True,
     decimals=1,

@@ -86,6 +86,9 @@ def kid_with_interval(
 
 
 def compute(view: View) -> Value:
+    if view.rows is not None:  # of some of the images, by which intervals of another kind are made
+        found = kid(view.features, view.reals.features, view.reals.kid_part.mean)
+        return Value(value=found, n_real=len(view.reals.features), n_fake=view.count)
     found, interval = kid_with_interval(view.features, view.reals.features, view.generator("kid interval"), real_part=view.reals.kid_part)
     return Value(value=found, interval=interval, n_real=len(view.reals.features), n_fake=view.count)
 
@@ -140,6 +143,7 @@ KID = Metric(
     judge="judge",
     needs=(TWO_OUTPUTS,),
     main=True,
+    main_through_all=True,
     canonical="KID",
     judge_in_heading=True,
     scale=1000,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cgm.core.registry import About
-from cgm.evaluation.lpips import LPIPS_JUDGE, load_lpips
+from cgm.evaluation.lpips import TRUNKS, load_lpips
 from cgm.evaluation.metrics.metric import Metric
 from cgm.evaluation.metrics.needs import TARGETS, Need
 from cgm.evaluation.metrics.over_images import mean_of
-from cgm.networks.fixed import FIXED
+from cgm.networks.fixed import weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 
 def network(view: View) -> Network | None:
-    return load_lpips(view.config.lpips)
+    """The view's variant; None where it may be missing and its trunk's weights are not at hand."""
+    from cgm.evaluation.judges import device_of  # here, since it imports torch
+
+    wanted = view.lpips
+    if wanted is None or (wanted.auto and weights.verified(TRUNKS[wanted.name]) is None):
+        return None
+    return load_lpips(wanted.name, device_of(view.config))
 
 
 def lacking(view: View) -> str:
-    if view.config.lpips == "off":
+    if view.lpips is None:
         return "switched off (evaluation.lpips)"
-    return "" if view.once(network) else f"the AlexNet weights ({FIXED['alexnet'].weights.file}) are not at hand"
+    return "" if view.once(network) else f"the weights of {TRUNKS[view.lpips.name]} are not at hand"
 
 
 def per_image(block: Block) -> np.ndarray:
@@ -34,21 +40,21 @@ def per_image(block: Block) -> np.ndarray:
     return loaded(block.outputs, block.targets)
 
 
-WEIGHTS = Need("AlexNet's weights", lacking)
+WEIGHTS = Need("its trunk's weights", lacking)
 LPIPS = Metric(
     name="lpips",
     about=About(
         title="LPIPS",
-        citation="Zhang et al., CVPR 2018, version 0.1, AlexNet",
+        citation="Zhang et al., CVPR 2018, version 0.1",
         protocol="package lpips 0.1.4, images in [-1, 1] at their own size",
     ),
     group="paired",
     direction="lower",
     bounds=(0, None),
     judge="lpips",
-    network=LPIPS_JUDGE,
     needs=(TARGETS, WEIGHTS),
     main=True,
+    main_through_all=True,
     per_image=per_image,
     compute=mean_of("lpips"),
 )

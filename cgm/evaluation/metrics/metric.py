@@ -53,13 +53,15 @@ class Metric:
     target: float | None = None
     bounds: tuple[float | None, float | None] = (None, None)
     judge: Literal["none", "judge", "lpips"] = "none"
-    """The network it looks through: none, the evaluation's judge, or LPIPS's own."""
+    """The network it looks through: none, each of the evaluation's judges, or each of its variants of LPIPS."""
     network: str = ""
     """The name of a network of its own, as ``judges`` in ``metrics.json`` has it."""
     needs: tuple[Need, ...] = ()
     """What it can't be computed without; the first one that isn't met gives the reason."""
     main: bool = False
     """Belongs to the main table, whose columns stand in the order of the registry."""
+    main_through_all: bool = False
+    """Through every judge, and not only through the one that leads."""
     ranked: bool = True
     """Whether methods are compared by it; not where the value of a random sampler says nothing."""
     canonical: str = ""
@@ -98,7 +100,3 @@ class Metric:
     def value(self, view: View) -> Value:
         reason = self.lacking(view)
         return Value(value=None, note=reason) if reason else self.compute(view)
-
-    def seen_through(self, judge: str) -> str:
-        """The name of the network behind a value; ``judge``: that of the evaluation's."""
-        return judge if self.judge == "judge" else self.network

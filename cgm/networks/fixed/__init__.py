@@ -1,4 +1,4 @@
-"""Frozen, pretrained networks: judges, loss networks and LPIPS's trunk, with their weights."""
+"""Frozen, pretrained networks: judges, loss networks and LPIPS's trunks, with their weights."""
 
 from cgm.core.registry import Registry
 from cgm.networks.fixed.record import Fixed
@@ -11,5 +11,6 @@ FIXED: Registry[Fixed] = Registry(
         "vgg16": "cgm.networks.fixed.vgg16:VGG16",
         "inception-2015": "cgm.networks.fixed.inception_2015:INCEPTION_2015",
         "alexnet": "cgm.networks.fixed.alexnet:ALEXNET",
+        "squeezenet": "cgm.networks.fixed.squeezenet:SQUEEZENET",
     },
 )

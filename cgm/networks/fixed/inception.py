@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from cgm.networks.fixed import weights
@@ -19,7 +21,7 @@ FEATURES = "2048"
 
 
 class Inception:
-    """The loaded network. Images are uint8 RGB N×3×H×W of any size; the network sees them at 299 × 299 px. float32 on the CPU."""
+    """The loaded network. Images are uint8 RGB N×3×H×W of any size; the network sees them at 299 × 299 px, in float32."""
 
     def __init__(self, record: Fixed) -> None:
         """Raises :class:`cgm.core.errors.UserError` if the weights can't be had or are not the published ones."""
@@ -28,10 +30,17 @@ class Inception:
         self.name = record.name
         path, self.sha256 = weights.fetch(record.name)
         self.extractor: nn.Module = FeatureExtractorInceptionV3(record.name, [FEATURES], feature_extractor_weights_path=str(path))
+        self.device = torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Self:
+        """Itself, there."""
+        self.device = torch.device(device)
+        self.extractor.to(self.device)
+        return self
 
     def features(self, images: Tensor) -> Tensor:
         """N×2048: the last map, averaged over its positions."""
-        return self.extractor(images)[0]
+        return self.extractor(images.to(self.device))[0]
 
     def taps(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Outputs N×C×h×w of the layers ``names``, in the network's order."""

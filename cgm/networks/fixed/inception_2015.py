@@ -15,7 +15,7 @@ INCEPTION_2015 = Fixed(
         "antialiased), float32 on the CPU; features: the 2048 of the last pooling",
     ),
     family="inception",
-    weights=Published(
+    published=Published(
         file="weights-inception-2015-12-05-6726825d.pth",
         url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",

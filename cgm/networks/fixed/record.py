@@ -31,6 +31,10 @@ class Packaged:
     sha256: str
     source: str
     """Whose they are, and under which licence."""
+    reader: str = ""
+    """``module:function`` that makes torchvision's state dictionary of the file and :attr:`convolutions`. Empty: it is torch's own file."""
+    convolutions: tuple[int, ...] = ()
+    """Where the file's convolutions stand in torchvision's ``features``, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,10 @@ class Fixed:
     """``short``: as headings name it (``EffLite0``); ``protocol``: how it sees an image as a judge."""
     family: str
     """Networks of one family see alike: a judge flatters what was trained with a loss network of its family."""
-    weights: Packaged | Published
+    package: Packaged | None = None
+    published: Published | None = None
+    """Where its weights are to be had, from either: a Python package that brings them, else the publisher's file. Where there are both,
+    they hold the same values."""
     taps: tuple[str, ...] = ()
     """The maps of the perceptual distance, one a resolution. None: it is no judge."""
     content_layers: tuple[str, ...] = ()
@@ -63,7 +70,7 @@ class Fixed:
     """``module:function`` that makes the network of this record, in float32 on the CPU. Empty: only its weights are used."""
 
     def network(self) -> Any:
-        """The loaded network, its weights' hash checked; published weights that are not there are downloaded first.
+        """The loaded network, its weights' hash checked; weights that are not there are downloaded first if they are published.
 
         Raises :class:`UserError` where they can't be had or are not the published ones, and where ``load`` is no function.
         """

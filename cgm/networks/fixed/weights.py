@@ -1,23 +1,24 @@
 """Weights of frozen networks: where a file lies, and whether it is the one that was published.
 
-A published file is looked for in ``$CGM_WEIGHTS`` (``weights`` in params.yaml sets it), then in torch's own cache, where torchvision, lpips
-and torch-fidelity look too. What an experiment asks for by name and has in neither is downloaded into the latter. Nothing is used unless
-its SHA-256 is right.
+A Python package may bring them. Else the publisher's file is looked for in ``$CGM_WEIGHTS`` (``weights`` in params.yaml sets it), then in
+torch's own cache, where torchvision, lpips and torch-fidelity look too. What an experiment asks for by name and is in none of these is
+downloaded into the last. Nothing is used unless its SHA-256 is right.
 """
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
-from cgm.core.download import download
-from cgm.core.errors import UserError
+from cgm.core.download import Patience, download
+from cgm.core.errors import NotToBeHad, UserError
 from cgm.core.files import sha256
 from cgm.core.lazy import torch
+from cgm.core.registry import resolve
 from cgm.networks.fixed import FIXED
-from cgm.networks.fixed.record import Fixed, Packaged, Published
+from cgm.networks.fixed.record import Fixed, Published
 
 ENVIRONMENT = "CGM_WEIGHTS"
 
@@ -36,7 +37,7 @@ def use_folder(folder: str) -> None:
 
 def published() -> list[str]:
     """Names of the networks whose weights are published files."""
-    return [name for name, record in FIXED.items() if isinstance(record.weights, Published)]
+    return [name for name, record in FIXED.items() if record.published]
 
 
 def torch_folder() -> Path:
@@ -66,59 +67,78 @@ def verify(path: Path, expected: str, remedy: str) -> str:
         raise UserError(f"{path}: the weights file is not there; {remedy}")
     digest = sha256(path)
     if digest != expected:
-        raise UserError(f"{path}: found SHA-256 {digest[:16]}…, expected {expected[:16]}…; the file is damaged or another; {remedy}")
+        found = f"found SHA-256 {digest[:16]}…, expected {expected[:16]}…; the file is damaged or another"
+        raise NotToBeHad(f"{path}: {found}; {remedy}", found.replace(";", ":"))
     return digest
 
 
-def verified(name: str) -> tuple[Path, str] | None:
-    """Path and SHA-256 of the published weights ``name``; None where they are not there. Never downloads.
-
-    Raises :class:`UserError` where the file is not the published one.
-    """
-    path, found = locate(name), entry(name)
-    if not path.is_file():
+def packaged(record: Fixed) -> Path | None:
+    """Where the package's file lies: in the package, which is not imported, or in ``$CGM_WEIGHTS``; None without either."""
+    if record.package is None:
         return None
-    return path, verify(path, found.sha256, f"remove it, then run `cgm weights {name}` or place {found.url} there")
+    spec = importlib.util.find_spec(record.package.package.replace("-", "_"))
+    folders = [Path(each) for each in (spec.submodule_search_locations or () if spec else ())]
+    places = [folder / record.package.file for folder in folders]
+    if given := os.environ.get(ENVIRONMENT):
+        places.append(Path(given) / Path(record.package.file).name)
+    return next((place for place in places if place.is_file()), None)
 
 
-def fetch(name: str) -> tuple[Path, str]:
-    """Path and SHA-256 of the published weights ``name``, downloaded first where they are not there. Processes that want the same file
-    download it once.
+def verified(name: str) -> tuple[Path, str] | None:
+    """Path and SHA-256 of the weights ``name``, a package's or published ones; None where they are not there. Never downloads.
 
-    Raises :class:`UserError`, with the file, its address and its place, where that is impossible or the file isn't the published one.
+    Raises :class:`UserError` where the file is not the right one.
+    """
+    record = FIXED[name]
+    if record.package and (inside := packaged(record)) is not None:
+        remedy = f"reinstall the Python package {record.package.package}=={record.package.version}"
+        return inside, verify(inside, record.package.sha256, remedy)
+    if record.published is None or not (path := locate(name)).is_file():
+        return None
+    return path, verify(path, record.published.sha256, f"remove it, then run `cgm weights {name}` or place {record.published.url} there")
+
+
+def fetch(name: str, patience: Patience | None = None) -> tuple[Path, str]:
+    """Path and SHA-256 of the weights ``name``, downloaded first where they are not there. Processes that want the same file download it
+    once.
+
+    Raises :class:`UserError`, with the file, its address and its place, where that is impossible or the file isn't the right one.
     """
     if (found := verified(name)) is not None:
         return found
-    wanted = entry(name)
+    record = FIXED[name]
+    if record.published is None:
+        missing = record.package
+        raise UserError(
+            f"{missing.file}: the Python package {missing.package} is not installed; install version {missing.version} of it"
+            if missing
+            else f"network {name!r}: its record names no weights; give it a package or a published file"
+        )
+    wanted = record.published
     path = torch_folder() / wanted.file
     other = os.environ.get(ENVIRONMENT) or "the folder that `weights` in params.yaml names"
     remedy = f"download {wanted.url} by other means and place it at {path} or in {other}"
-    download(wanted.url, path, wanted.sha256, what="weights file", found=lambda: verified(name) is not None, remedy=remedy)
+    if record.package:
+        remedy += f", or install the Python package {record.package.package}=={record.package.version} without its dependencies"
+    download(
+        wanted.url, path, wanted.sha256, what="weights file", found=lambda: verified(name) is not None, remedy=remedy, patience=patience
+    )
     return verified(name) or (path, wanted.sha256)
 
 
 def read(record: Fixed) -> tuple[dict[str, Any], str]:
-    """State dictionary and SHA-256 of a network's weights: of its package, or of the published file (see :func:`fetch`)."""
-    if isinstance(record.weights, Published):
-        path, digest = fetch(record.name)
-    else:
-        path = _packaged(record.weights)
-        remedy = f"reinstall the Python package {record.weights.package}=={record.weights.version}"
-        digest = verify(path, record.weights.sha256, remedy)
+    """State dictionary, as torchvision or the publisher names its tensors, and SHA-256 of the file that it was read from.
+
+    The same values from a package as from the published file. See :func:`fetch`.
+    """
+    path, digest = fetch(record.name)
+    if record.package and record.package.reader and digest == record.package.sha256:
+        return resolve(record.package.reader)(path, record.package.convolutions), digest
     return torch.load(path, map_location="cpu", weights_only=True), digest
 
 
 def entry(name: str) -> Published:
     """The published weights of a network; raises :class:`UserError` for a name that has none."""
-    if name in FIXED and isinstance(found := FIXED[name].weights, Published):
+    if name in FIXED and (found := FIXED[name].published):
         return found
     raise UserError(f"weights {name!r}: unknown; expected one of {', '.join(published())}")
-
-
-def _packaged(weights: Packaged) -> Path:
-    try:
-        return Path(str(importlib.resources.files(weights.package.replace("-", "_")) / weights.file))
-    except ModuleNotFoundError:
-        raise UserError(
-            f"{weights.file}: the Python package {weights.package} is not installed; install version {weights.version} of it"
-        ) from None

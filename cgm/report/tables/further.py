@@ -19,7 +19,8 @@ SAMPLED = "kid"
 
 def further_table(results: Results, dataset: DatasetResult) -> Table:
     """Every other metric that has a value, and how much of KID hangs on which images were drawn."""
-    metrics = tuple(name for name, metric in METRICS.items() if not metric.main and present(dataset, name))
+    main = labels.main_measures(dataset.measures)
+    metrics = tuple(key for key in dataset.measures if key not in main and present(dataset, key))
     table = scores_table(results, dataset, "further", "further metrics", metrics)
     found = {method: [error for run in runs if (error := _sampling_error(run)) is not None] for method, runs in dataset.runs.items()}
     errors = {method: fmean(values) for method, values in found.items() if values}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cgm.evaluation import stats
-from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.measures import metric_of, name_of
+from cgm.evaluation.uncertainty import Estimate
 from cgm.report import footnotes, labels
 from cgm.report.competence import RULE, competence
-from cgm.report.ranking import ALPHA, FEWEST, Ranking, rank
+from cgm.report.ranking import Ranking, rank
 from cgm.report.results import BROKEN, DatasetResult, Results, RunResult
 from cgm.report.table_format import Cell, Column, Row, Table
 
@@ -22,7 +23,7 @@ def present(dataset: DatasetResult, metric: str) -> bool:
 
 
 def scores_table(results: Results, dataset: DatasetResult, kind: str, title: str, metrics: tuple[str, ...]) -> Table:
-    """Methods, then baselines, then the floor; every metric as mean ± half-width of its 95% t-interval over seeds."""
+    """Methods, then baselines, then the floor; every measure as mean ± half-width of its 95% interval over seeds and images."""
     rankings = {metric: rank(dataset, metric) for metric in metrics}
     columns = [
         Column(key="method", title="Method", numeric=False),
@@ -36,18 +37,18 @@ def scores_table(results: Results, dataset: DatasetResult, kind: str, title: str
                 key=metric,
                 title=labels.metric_title(metric, dataset.judge_of(metric)),
                 arrow=labels.arrow(metric),
-                group=labels.GROUPS[METRICS[metric].group],
-                detail=labels.factor(metric) or (f"N = {sizes[0][1]}" if metric == "fid" and sizes else ""),
-                scale=METRICS[metric].scale,
-                most=METRICS[metric].decimals,
+                group=labels.GROUPS[metric_of(metric).group],
+                detail=labels.factor(metric) or (f"N = {sizes[0][1]}" if name_of(metric) == "fid" and sizes else ""),
+                scale=metric_of(metric).scale,
+                most=metric_of(metric).decimals,
             )
         )
     rows = [_method_row(dataset, method, metrics, rankings) for method in dataset.methods]
     for reference in dataset.references:
-        cells = (_metric_cell(reference.values(metric)) for metric in metrics)
+        cells = (Cell(interval=stats.t_interval(values)) if (values := reference.values(metric)) else Cell() for metric in metrics)
         heading = (Cell(text=labels.reference_title(reference.name)), Cell(text="none"), Cell())
         rows.append(Row(key=reference.key, kind=reference.kind, cells=(*heading, *cells)))
-    explained = tuple(name for name, metric in METRICS.items() if metric.main == (kind == "main"))
+    explained = tuple(key for key in dataset.measures if (key in labels.main_measures(dataset.measures)) == (kind == "main"))
     return Table(
         kind=kind,
         dataset=dataset.name,
@@ -75,7 +76,9 @@ def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], r
     ]
     for metric in metrics:
         ranking = rankings[metric]
-        cells.append(_metric_cell(list(dataset.by_seed(method, metric).values()), best=ranking is not None and method in ranking.winners))
+        found = dataset.estimate(method, metric)
+        best = ranking is not None and method in ranking.winners
+        cells.append(Cell() if found is None else Cell(interval=as_interval(found), best=best))
     return Row(key=method, cells=tuple(cells))
 
 
@@ -90,20 +93,18 @@ def _score_footnotes(
     """``explained``: the metrics whose absence is explained, among them those that have no column."""
     seeds = ", ".join(map(str, results.params.seeds))
     yield (
-        f"Mean ± half-width of the 95% Student-t interval over training seeds ({seeds}); baselines are single numbers; "
+        f"Mean over training seeds ({seeds}) ± half-width of its 95% interval{_over(dataset, metrics)}; baselines are single numbers; "
         "the floor's interval is over random splits of real images."
     )
     tested = any(competence(dataset, method).tested for method in dataset.methods)
     best = "the best mean among methods that were trained to competence" if tested else "the best mean"
-    if any(ranking and ranking.tested for ranking in rankings.values()):
+    if any(rankings.values()):
         yield (
-            f"Bold: {best}, and those not told apart from it (paired t-test over {FEWEST} common seeds or more, Holm-adjusted within the "
-            f"column, p ≥ {ALPHA:g}): with few seeds that is no proof of equality. After an arrow → stands the target: what counts "
-            "is each seed's distance from it."
+            f"Bold: {best}, and means that are worse by no more than a tenth of its distance to what is nearest: what a perfect method "
+            "has, or what needs no training. Bold says what matters; how sure that is, the answer says. After an arrow → stands the "
+            "target: what counts is each seed's distance from it."
         )
-    elif any(rankings.values()):
-        yield f"Bold: {best}; fewer than {FEWEST} common seeds can't tell whether others differ."
-    if unranked := [metric for metric in metrics if not METRICS[metric].ranked]:
+    if unranked := [metric for metric in metrics if not metric_of(metric).ranked]:
         titles = labels.listing([labels.metric_title(metric, dataset.judge_of(metric)) for metric in unranked])
         yield f"Never bold: {titles}, by which methods can't be ranked."
     yield from _competence_footnotes(dataset)
@@ -113,6 +114,7 @@ def _score_footnotes(
         )
     yield from footnotes.made_elsewhere(dataset)
     yield footnotes.judge_sentence(dataset)
+    yield from footnotes.evaluated_on(dataset)
     chance = footnotes.retrieval_chance(dataset) if "retrieval" in metrics else ""
     for sentence in (footnotes.counts_sentence(dataset, metrics), chance):
         if sentence:
@@ -122,6 +124,27 @@ def _score_footnotes(
     yield from footnotes.broken_runs(dataset)
     yield footnotes.compute_sentence(dataset, results.params.experiment)
     yield from footnotes.degradations(results, dataset)
+
+
+def _over(dataset: DatasetResult, metrics: tuple[str, ...]) -> str:
+    """What the intervals speak of, and where they speak of less."""
+    found = {
+        (metric, method): each.over
+        for metric in metrics
+        for method in dataset.methods
+        if (each := dataset.estimate(method, metric)) is not None
+    }
+    kinds = set(found.values())
+    if "seeds and images" in kinds:
+        text = f" for new seeds and new images ({len(dataset.group_sizes)} groups of test images left out in turn)"
+        columns = [name for name in metrics if {over for (metric, _), over in found.items() if metric == name} == {"seeds"}]
+        if columns:
+            text += f", over seeds alone of {labels.listing([labels.metric_title(name, dataset.judge_of(name)) for name in columns])}"
+        rows = [name for name in dataset.methods if "images" in {over for (_, method), over in found.items() if method == name}]
+        return text + (f", over images alone for {labels.titles(dataset.methods, rows)}, of one training" if rows else "")
+    if "images" in kinds:
+        return " over images: there is one seed, and it speaks of that one training"
+    return " over seeds alone" if "seeds" in kinds else ""
 
 
 def _competence_footnotes(dataset: DatasetResult) -> Iterable[str]:
@@ -138,5 +161,6 @@ def _competence_footnotes(dataset: DatasetResult) -> Iterable[str]:
         yield f"{UNTRAINED} Not trained to competence, and so neither bold nor ranked: {parts}."
 
 
-def _metric_cell(values: list[float], best: bool = False) -> Cell:
-    return Cell(interval=stats.t_interval(values), best=best) if values else Cell()
+def as_interval(found: Estimate) -> stats.Interval:
+    """As tables show it."""
+    return stats.Interval(mean=found.mean, half_width=found.half_width, n=found.n_seeds)
