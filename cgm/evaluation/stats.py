@@ -1,16 +1,15 @@
-"""Statistics over training seeds, the unit of replication.
+"""Statistics over training seeds, adjusted p-values, and how numbers are written.
 
-Intervals are Student's t: at 3 seeds a percentile bootstrap of nominal 95% covers 79%, the t-interval 96%. Tests over images would only
-say that two checkpoints differ, not that two methods do.
+Intervals here are Student's t, over seeds alone; :mod:`cgm.evaluation.uncertainty` has those that know images too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtr, stdtrit  # Student's distribution and its inverse; scipy.stats takes a second to load
+from scipy.special import stdtrit  # the inverse of Student's distribution; scipy.stats takes a second to load
 
 LEVEL = 0.95
 MINUS = "−"
@@ -25,39 +24,11 @@ class Interval:
     n: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Mean of the seed-level differences a − b over the ``n`` common seeds, with half-width and two-sided p; None where n = 1."""
-
-    mean: float
-    half_width: float | None
-    p: float | None
-    n: int
-
-
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Mean ± t_{n−1} · s / √n. ``ValueError`` for no values or one that isn't finite."""
     mean, error = _mean_and_error(values)
     half_width = None if error is None else _quantile(level, len(values) - 1) * error
     return Interval(mean=mean, half_width=half_width, n=len(values))
-
-
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> Difference | None:
-    """Paired t-test of values by seed, over the seeds that both have; None where they have none in common.
-
-    Differences that don't vary have p = 1 if they are 0, else p = 0.
-    """
-    common = sorted(a.keys() & b.keys())
-    if not common:
-        return None
-    mean, error = _mean_and_error([a[seed] - b[seed] for seed in common])
-    n = len(common)
-    if error is None:
-        return Difference(mean=mean, half_width=None, p=None, n=n)
-    if error == 0:
-        return Difference(mean=mean, half_width=0.0, p=1.0 if mean == 0 else 0.0, n=n)
-    p = float(2 * stdtr(n - 1, -abs(mean) / error))
-    return Difference(mean=mean, half_width=_quantile(level, n - 1) * error, p=p, n=n)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

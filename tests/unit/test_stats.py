@@ -45,28 +45,6 @@ def test_what_is_no_number_raises(values: list[float]) -> None:
         stats.t_interval(values)
 
 
-def test_paired_difference_equals_scipy() -> None:
-    generator = np.random.default_rng(0)
-    a, b = generator.normal(1, 1, 5), generator.normal(0.5, 1, 5)
-    peer = scipy_stats.ttest_rel(a, b)
-    found = stats.paired_difference(dict(enumerate(a)), dict(enumerate(b)))
-    assert found is not None
-    assert found.half_width is not None
-    assert found.p == pytest.approx(peer.pvalue)
-    low, high = peer.confidence_interval(0.95)
-    assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx((low, high))
-
-
-def test_differences_pair_by_seed() -> None:
-    found = stats.paired_difference({0: 1.0, 1: 2.0, 7: 100.0}, {1: 1.0, 0: 0.0, 3: -50.0})
-    assert found == stats.Difference(mean=1.0, half_width=0.0, p=0.0, n=2)
-    assert stats.paired_difference({0: 1.0}, {1: 1.0}) is None
-    assert stats.paired_difference({0: 3.0}, {0: 1.0}) == stats.Difference(mean=2.0, half_width=None, p=None, n=1)
-    same = stats.paired_difference({0: 3.0, 1: 4.0}, {0: 3.0, 1: 4.0})
-    assert same is not None
-    assert same.p == 1.0
-
-
 def test_holm_by_hand() -> None:
     # sorted .01 .03 .04 → ×3, ×2, ×1 = .03 .06 .04 → made monotone: .03 .06 .06
     assert stats.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
