@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.lazy import torch
@@ -33,7 +34,7 @@ class LPIPS:
         import lpips  # here, since it loads scikit-image and torchvision
 
         self.name = judge_name(variant)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _uninitialised_linear_layers():
             warnings.simplefilter("ignore")  # torchvision's, about the arguments that lpips gives it
             # pnet_rand: the package would download the trunk's weights by itself, and without checking their hash
             self.network: Any = lpips.LPIPS(net=variant, version="0.1", pnet_rand=True, verbose=False)
@@ -53,6 +54,17 @@ class LPIPS:
                 for start in range(0, len(outputs), BATCH)
             ]
             return torch.cat(values).double().cpu().numpy()
+
+
+@contextmanager
+def _uninitialised_linear_layers() -> Iterator[None]:
+    """torchvision makes each trunk with its classifier, which LPIPS drops: to initialise its 60 to 120 million weights takes seconds."""
+    usual = torch.nn.Linear.reset_parameters
+    torch.nn.Linear.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.nn.Linear.reset_parameters = usual  # type: ignore[method-assign]
 
 
 def load_lpips(variant: str, device: str | torch.device = "cpu") -> LPIPS:

@@ -85,6 +85,8 @@ class View(Shared):
     """How the images are looked at."""
     rows: np.ndarray | None = None
     """The test images that this view is of; None: all."""
+    shared: dict[Callable[[Any], Any], Any] = field(default_factory=dict)
+    """What doesn't depend on the outputs, for a view and its parts: see :meth:`for_all`."""
 
     @cached_property
     def seen(self) -> Seen:
@@ -152,6 +154,13 @@ class View(Shared):
             return _mean_spectrum(self.real_images()) if self.train_spectrum is None else self.train_spectrum
         known = self.seen.target_profiles
         return _mean_spectrum(self.targets) if known is None else known.mean(axis=0)
+
+    def for_all(self, function: Callable[[View], T]) -> T:
+        """``function(self)``, which must not depend on the outputs: computed for the first metric that asks, here or in a part of this."""
+        if function not in self.shared:
+            self.shared[function] = function(self)
+        found: T = self.shared[function]
+        return found
 
     def both_conditions(self) -> tuple[np.ndarray, np.ndarray]:
         """:attr:`conditions` and :attr:`real_conditions`."""

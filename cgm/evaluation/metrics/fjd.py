@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.blocks import squared_norms
-from cgm.evaluation.metrics.frechet import frechet, moments_of_parts
+from cgm.evaluation.metrics.frechet import Moments, frechet, moments_of_parts
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS, TWO_OUTPUTS
 
@@ -17,30 +18,53 @@ if TYPE_CHECKING:
     from cgm.evaluation.view import View
 
 
-def fjd(fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_conditions: np.ndarray) -> float:
+@dataclass(frozen=True)
+class RealPart:
+    """What the reals contribute: the same for whatever they are compared with."""
+
+    moments: Moments
+    scales: tuple[float, float]
+    """1 and α."""
+
+
+def fjd(
+    fake: np.ndarray, fake_conditions: np.ndarray, real: np.ndarray, real_conditions: np.ndarray, real_part: RealPart | None = None
+) -> float:
     """Fréchet joint distance (DeVries et al. 2019, eq. 4): FID of the rows [f(y), α h(x)], which sees whether outputs belong to their
     conditions.
 
     Row i of ``fake`` is the features of the output for the condition behind row i of ``fake_conditions``; of ``real``, those of its true
-    target. α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals, so that both halves weigh alike. Raises ``ValueError`` also where images and
-    conditions differ in number, or all real conditions are zeros.
+    target. α = mean ‖f(y)‖ ÷ mean ‖h(x)‖ over the reals, so that both halves weigh alike. ``real_part``: :func:`fjd_real_part` of the
+    reals, if it is known already. Raises ``ValueError`` also where images and conditions differ in number, or all real conditions are 0.
     """
     outputs, targets = checks.two_features(fake, real, at_least=2)
     conditions, true_conditions = checks.two_features(fake_conditions, real_conditions)
     for name, images, theirs in (("fake", outputs, conditions), ("real", targets, true_conditions)):
         if len(images) != len(theirs):
             raise ValueError(f"{name}_conditions: found {len(theirs)} rows, expected one for each of the {len(images)} images")
-    lengths = [float(squared_norms(x).sqrt().mean()) for x in (targets, true_conditions)]
+    part = fjd_real_part(real, real_conditions) if real_part is None else real_part
+    return frechet(moments_of_parts([outputs, conditions], list(part.scales)), part.moments)
+
+
+def fjd_real_part(real: np.ndarray, real_conditions: np.ndarray) -> RealPart:
+    """Of M×D features of targets and of their conditions, row by row."""
+    targets, conditions = checks.two_features(real, real_conditions, at_least=2)
+    lengths = [float(squared_norms(x).sqrt().mean()) for x in (targets, conditions)]
     if lengths[1] == 0:
         raise ValueError("real_conditions: found zeros alone, expected features that differ from 0")
-    scales = [1.0, lengths[0] / lengths[1]]
-    return frechet(moments_of_parts([outputs, conditions], scales), moments_of_parts([targets, true_conditions], scales))
+    scales = (1.0, lengths[0] / lengths[1])
+    return RealPart(moments_of_parts([targets, conditions], list(scales)), scales)
+
+
+def of_reals(view: View) -> RealPart:
+    return fjd_real_part(view.reals.features, view.both_conditions()[1])
 
 
 def compute(view: View) -> Value:
     real = view.reals.features
     conditions, real_conditions = view.both_conditions()
-    return Value(value=fjd(view.features, conditions, real, real_conditions), n_real=len(real), n_fake=view.count)
+    value = fjd(view.features, conditions, real, real_conditions, view.for_all(of_reals))
+    return Value(value=value, n_real=len(real), n_fake=view.count)
 
 
 FJD = Metric(

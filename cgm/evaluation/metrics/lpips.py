@@ -31,11 +31,11 @@ def network(view: View) -> Network | None:
 def lacking(view: View) -> str:
     if view.lpips is None:
         return "switched off (evaluation.lpips)"
-    return "" if view.once(network) else f"the weights of {TRUNKS[view.lpips.name]} are not at hand"
+    return "" if view.for_all(network) else f"the weights of {TRUNKS[view.lpips.name]} are not at hand"
 
 
 def per_image(block: Block) -> np.ndarray:
-    loaded = block.view.once(network)
+    loaded = block.view.for_all(network)
     assert loaded is not None  # WEIGHTS is met
     return loaded(block.outputs, block.targets)
 
