@@ -74,7 +74,7 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
                 ("Device", ", ".join(footnotes.distinct(results.records, "device")) or "none yet"),
                 (
                     "Judges",
-                    ", ".join(dict.fromkeys(str(judge["name"]) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
+                    ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
                 ),
                 ("Result", identity[:12]),
             ],
@@ -87,6 +87,10 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
             footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
         )
     )
+
+
+def _judge(judge: Mapping[str, str | None]) -> str:
+    return f"{judge['name']}" if judge["sha256"] else f"{judge['name']} (not to be had)"
 
 
 def _lead(results: Results) -> str:

@@ -6,7 +6,7 @@ from cgm.evaluation import stats
 from cgm.evaluation.measures import metric_of
 from cgm.report import labels
 from cgm.report.competence import competence
-from cgm.report.ranking import Ranking, rank
+from cgm.report.ranking import Ranking, loss, rank
 from cgm.report.results import DatasetResult
 
 AXES = {
@@ -38,6 +38,8 @@ def answer(dataset: DatasetResult) -> list[tuple[str, str]]:
             scale = metric_of(metric).scale
             mean = stats.t_interval([value * scale for value in floor]).mean
             sentence += f"; real images score {stats.format_number(mean, metric_of(metric).decimals)}"
+        if untrained := _better_untrained(dataset, metric, ranking.best):
+            sentence += f"; but what needs no training scores better: {untrained}"
         sentences.append((axis, f"{sentence}."))
     return sentences
 
@@ -66,6 +68,21 @@ def _why_untested(dataset: DatasetResult) -> str:
     """Where it is the number of validation pictures: `` (val has 1 condition)``."""
     count = dataset.prepared.card["counts"]["val"]["A"] if dataset.prepared else FEWEST
     return "" if count >= FEWEST else f" (val has {labels.plural(count, 'condition')}, and {FEWEST} are needed)"
+
+
+def _better_untrained(dataset: DatasetResult, metric: str, best: str) -> str:
+    """The baselines that beat the best method, with their values. The test targets themselves are none to beat, nor are training pictures
+    where what is asked is to look like them."""
+    mean = stats.t_interval([loss(metric, value) for value in dataset.by_seed(best, metric).values()]).mean
+    scale, places = metric_of(metric).scale, metric_of(metric).decimals
+    not_counted = ["target", *(["nearest_neighbour"] if metric_of(metric).group in ("distribution", "diversity") else [])]
+    found = [
+        f"{labels.reference_title(baseline.name).lower()} ({stats.format_number(value * scale, places)})"
+        for baseline in dataset.baselines
+        for value in baseline.values(metric)
+        if baseline.name not in not_counted and loss(metric, value) < mean
+    ]
+    return labels.listing(found)
 
 
 def beside(dataset: DatasetResult, ranking: Ranking) -> list[str]:

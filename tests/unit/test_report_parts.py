@@ -24,6 +24,7 @@ from cgm.report.figures.sheet import shown_items
 from cgm.report.plotting import DARK, LIGHT, _contrast, place_labels, readable, to_rgb
 from cgm.report.ranking import rank
 from cgm.report.results import DatasetResult, collect
+from cgm.report.summary import answer
 from cgm.report.table_format import Cell, Column, Row, Table, escape_latex, to_csv, to_latex, to_markdown
 from cgm.report.tables import TABLES
 from cgm.report.tables.main import main_table
@@ -261,3 +262,18 @@ def test_labels_never_overlap() -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_text_in_a_methods_colour_is_legible(theme) -> None:
     assert all(_contrast(to_rgb(readable(colour, theme)), to_rgb(theme.ground)) >= 4.5 for colour in theme.palette)
+
+
+def test_the_answer_says_where_what_needs_no_training_is_better(tmp_path: Path) -> None:
+    write_inputs(tmp_path, make_params([0, 1, 2]))
+    before = dict(answer(results_of(tmp_path, [0, 1, 2])))
+    assert "what needs no training" not in before["Fidelity"]
+    path = tmp_path / "data/reference/icons_a/scores.json"
+    scores = json.loads(path.read_text())
+    for row in scores["rows"]:
+        if row["metric"] == "mae" and row["method"] in ("baseline:copy_input", "baseline:target"):
+            row["value"] = 0.01
+    write_json(path, scores)
+    after = dict(answer(results_of(tmp_path, [0, 1, 2])))
+    assert after["Fidelity"].endswith("; but what needs no training scores better: copy the input (0.0100).")
+    assert after["Realism"] == before["Realism"]
