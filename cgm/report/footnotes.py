@@ -157,6 +157,8 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
         sentences.append(f"{labels.SMOKE}.")
     if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
         sentences.append(f"Trained on a CPU with a reduced budget ({dataset.settings.kimg:g} kimg a method).")
+    if dataset.settings.fit == "pad":
+        sentences.append("Pictures of another shape were padded (fit: pad): bars are right by construction, and flatter every metric.")
     sentences += mixed_machines(dataset)
     if changed := shared_sentence(dataset):
         sentences.append(f"Shared settings that differ from the papers', whose own stand in brackets: {changed}.")

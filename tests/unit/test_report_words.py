@@ -314,6 +314,15 @@ def test_a_sampler_in_name_only_is_called_one(tree: Path) -> None:
     assert stochastic_in_name(dataset_of(tree)) == []
 
 
+def test_bars_are_said_to_flatter(tmp_path: Path) -> None:
+    params = make_params([0])
+    write_inputs(tmp_path, params)
+    padded = params.datasets["icons_a"].model_copy(update={"fit": "pad"})
+    chosen = params.model_copy(update={"datasets": {"icons_a": padded}})
+    notes = [" ".join(main_table(found, found.datasets[0]).footnotes) for found in (collect(each, tmp_path) for each in (params, chosen))]
+    assert ["bars are right by construction, and flatter every metric" in note for note in notes] == [False, True]
+
+
 def test_versions_of_the_code_are_compared_within_a_method(tree: Path) -> None:
     sentence = "Seeds of one method were trained by different versions of its code: "
 
