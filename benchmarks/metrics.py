@@ -273,8 +273,8 @@ def _section(totals: Lines, parts: Lines, statistic: Lines, shape: str, settings
             "Peak memory: the process's VmHWM, with imports and weights, without torch-fidelity's loader processes.",
             "Our side computes all metrics of this benchmark, also those that no package has (PD, pairgain, retrieval@1, …), with the\n"
             "reference at hand, as every run of a dataset has it. The packages know no such stage: torch-fidelity sends the train\n"
-            "targets through the judge, unless its cache holds them. LPIPS has a trunk of seeded random weights on both sides, which\n"
-            "takes the same time. What both sides measure by one protocol agrees within 0.1%, or the command fails: "
+            "targets through the judge, unless its cache holds them. Ours also computes each metric without one of 20 groups of images,\n"
+            "for intervals, which no package does. What both sides measure by one protocol agrees within 0.1%, or the command fails: "
             f"{', '.join(AGREEING)}.",
             table(["images", "side", "seconds", "min–max", "peak MiB", "packages ÷ ours"], totals),
             "### Where the packages' time goes",
