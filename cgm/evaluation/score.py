@@ -153,7 +153,7 @@ def _gathered(
             arrays["train", "B"] = arrays["test", "B"]
         digest = hashlib.sha256(repr(sorted(arrays)).encode())
         for array in arrays.values():
-            digest.update(memoryview(array))  # type: ignore[arg-type]  # numpy says nothing of it
+            digest.update(array.data)
         card = {
             "dataset": dataset,
             "paired": False,

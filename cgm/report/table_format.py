@@ -116,7 +116,7 @@ class Table:
 def to_csv(table: Table) -> str:
     """Full precision, unscaled; each numeric column is followed by its 95% half-width, n and whether it is set in bold."""
     with_interval = {
-        column.key: any(row.cells[place].interval and row.cells[place].interval.half_width is not None for row in table.rows)  # type: ignore[union-attr]
+        column.key: any((shown := row.cells[place].interval) is not None and shown.half_width is not None for row in table.rows)
         for place, column in enumerate(table.columns)
     }
     with_best = {column.key: any(row.cells[place].best for row in table.rows) for place, column in enumerate(table.columns)}
