@@ -77,7 +77,7 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
 
     folder = paths.run_folder(run)
     made = trainer.method
-    with replacing(folder / "model.safetensors") as temporary:
+    with replacing(folder / "model.safetensors") as temporary, trainer.as_translated():
         safetensors.torch.save_file(models.weights(made), temporary)
     write_text(folder / "history.csv", as_csv(outcome.history))
     write_json(

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from cgm.core.errors import UserError
+from cgm.core.settings import Model
 
 T = TypeVar("T")
 
@@ -135,10 +136,16 @@ class Entry:
         return name
 
 
+class Placed(Model):
+    """Settings that are a thing themselves, such as a term of a loss: a run's fingerprint follows their class."""
+
+
 def places(*settings: BaseModel) -> list[str]:
-    """``package.module:record`` of every registry's entry that these settings name, sorted."""
+    """``package.module:record`` of every registry's entry that these settings name, and of all :class:`Placed` among them, sorted."""
     found = set()
     for model in settings:
+        if isinstance(model, Placed):
+            found.add(f"{type(model).__module__}:{type(model).__qualname__}")
         for name, info in type(model).model_fields.items():
             value = getattr(model, name)
             values = value if isinstance(value, list | tuple) else [value]

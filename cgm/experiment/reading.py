@@ -86,6 +86,8 @@ def _read_group(group: dict[str, Any], prefix: str, name: str, fits: Callable[[A
             where = f"{prefix}methods.{entry}" + ("" if entry == settings.implementation else ".implementation")
             allowed = ", ".join(other for other in METHODS if fits(METHODS[other]))
             raise UserError(f"{name}: {where}: {settings.implementation!r} needs aligned pairs; expected one of {allowed}")
+        if misfit := METHODS[settings.implementation].misfit(settings, paired=not prefix):
+            raise UserError(f"{name}: {prefix}methods.{entry}.{misfit}")
 
 
 def _entries(raw: Any, key: str, name: str, registry: Registry[Any], kind: str, by_name: bool = False) -> dict[str, Any]:
@@ -184,4 +186,5 @@ def _fields(root: type[BaseModel], parents: Iterable[Any]) -> list[str]:
     model: Any = root
     for part in parents:
         model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
+        model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)  # of a setting that may be None
     return list(getattr(model, "model_fields", ()))

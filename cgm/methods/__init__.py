@@ -16,6 +16,7 @@ METHODS: Registry[type[Implementation]] = Registry(
         "cyclegan": "cgm.methods.cyclegan:CycleGAN",
         "perceptual": "cgm.methods.perceptual:Perceptual",
         "perceptual_style": "cgm.methods.perceptual_style:PerceptualStyle",
+        "weighted": "cgm.methods.weighted:Weighted",
         "external": "cgm.methods.external:External",
     },
 )

@@ -8,16 +8,17 @@ Source: Isola et al. 2017, eq. 1, 3 and 4, section 3.3 (D's loss is halved; G mi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cgm.core.lazy import torch
-from cgm.core.registry import About, Entry, Part
+from cgm.core.registry import About, Part
 from cgm.methods import losses
-from cgm.methods.losses import ADVERSARIAL
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.method import Method, TranslatorSettings, Update, frozen
 from cgm.methods.paper import PIX2PIX
 
 if TYPE_CHECKING:
+    import torch
+
     from cgm.data.batches import Batch
     from cgm.networks.builder import Builder
 
@@ -38,8 +39,8 @@ class CGAN(Method):
         paper=PIX2PIX,
     )
 
-    class Settings(TranslatorSettings):
-        adversarial: Annotated[str, Entry(ADVERSARIAL)] = "vanilla"
+    class Settings(TranslatorSettings, GameSettings):
+        pass
 
     cost = 1.6
     stochastic = True
@@ -53,24 +54,20 @@ class CGAN(Method):
 
     def build(self, networks: Builder) -> None:
         D = networks.patchgan(2 if self.sees_condition else 1)
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=networks.generator(self.settings.generator))
         self.player("D", D=D)
         self.receptive_field = D.receptive_field
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        x, y = batch.x, batch.y
-        D, adversarial = self.players["D"]["D"], self.adversarial
-        y_hat = self.generator(x, batch.noise)
-        real, fake = D(self._seen(x, y)), D(self._seen(x, y_hat.detach()))
-        update("D", {"real": 0.5 * adversarial.real(real), "fake": 0.5 * adversarial.fake(fake)})
+        x, y, noise = batch.x, batch.y, batch.noise
+        D, given = self.players["D"]["D"], x if self.sees_condition else None
+        y_hat = self.generator(x, noise)
+        judged = self.game.judge(D, y, y_hat.detach(), noise, given)
+        update("D", {"real": 0.5 * judged.real, "fake": 0.5 * judged.fake, **judged.penalty})
         with frozen(D):
-            terms = {"adversarial": adversarial.generator(D(self._seen(x, y_hat)))}
+            terms = {"adversarial": self.game.generator(D, y_hat, noise, given)}
             if self.l1_weight:
                 terms["l1"] = self.l1_weight * losses.mae(y_hat, y)
             update("G", terms)
-        return {"accuracy/D": adversarial.accuracy(real, fake)}
-
-    def _seen(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What D looks at."""
-        return torch.cat([x, y], dim=1) if self.sees_condition else y
+        return {"accuracy/D": judged.accuracy}

@@ -18,6 +18,7 @@ from cgm.core.registry import About, Entry, Part
 from cgm.core.seeds import numpy_stream
 from cgm.core.settings import NonNegative
 from cgm.methods import losses
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.losses import ADVERSARIAL
 from cgm.methods.method import Method, Supervision, TranslatorSettings, Update, frozen
 from cgm.methods.paper import CYCLEGAN
@@ -48,7 +49,7 @@ class CycleGAN(Method):
         paper={**CYCLEGAN, "cycle_weight": 10.0, "identity_weight": 0.0, "pool_size": 50},
     )
 
-    class Settings(TranslatorSettings):
+    class Settings(TranslatorSettings, GameSettings):
         generator: Annotated[str, Entry(GENERATORS)] = "resnet"
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "lsgan"
         cycle_weight: NonNegative = 10.0
@@ -65,7 +66,7 @@ class CycleGAN(Method):
 
     def build(self, networks: Builder) -> None:
         D_A, D_B = networks.patchgan(), networks.patchgan()
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=networks.generator(self.settings.generator), F=networks.generator(self.settings.generator))
         self.player("D", D_A=D_A, D_B=D_B)
         self.receptive_field = D_B.receptive_field
@@ -75,30 +76,24 @@ class CycleGAN(Method):
         self.buffers.update({"pool_A": self.pool_A, "pool_B": self.pool_B})
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        x, y = batch.x, batch.y
+        x, y, noise = batch.x, batch.y, batch.noise
         G, F = self.players["G"]["G"], self.players["G"]["F"]
         D_A, D_B = self.players["D"]["D_A"], self.players["D"]["D_B"]
-        adversarial, cycle, identity = self.adversarial, self.settings.cycle_weight, self.settings.identity_weight
+        game, cycle, identity = self.game, self.settings.cycle_weight, self.settings.identity_weight
 
-        y_hat, x_hat = G(x, batch.noise), F(y, batch.noise)
+        y_hat, x_hat = G(x, noise), F(y, noise)
         with frozen(D_A, D_B):
-            terms = {"adversarial_AB": adversarial.generator(D_B(y_hat)), "adversarial_BA": adversarial.generator(D_A(x_hat))}
+            terms = {"adversarial_AB": game.generator(D_B, y_hat, noise), "adversarial_BA": game.generator(D_A, x_hat, noise)}
             if cycle:
-                terms["cycle_A"] = cycle * losses.mae(F(y_hat, batch.noise), x)
-                terms["cycle_B"] = cycle * losses.mae(G(x_hat, batch.noise), y)
+                terms["cycle_A"] = cycle * losses.mae(F(y_hat, noise), x)
+                terms["cycle_B"] = cycle * losses.mae(G(x_hat, noise), y)
             if identity:
-                terms["identity"] = identity * (losses.mae(G(y, batch.noise), y) + losses.mae(F(x, batch.noise), x))
+                terms["identity"] = identity * (losses.mae(G(y, noise), y) + losses.mae(F(x, noise), x))
             update("G", terms)
 
         past_A, past_B = self.pool_A.query(x_hat.detach()), self.pool_B.query(y_hat.detach())
-        real_A, fake_A, real_B, fake_B = D_A(x), D_A(past_A), D_B(y), D_B(past_B)
-        update(
-            "D",
-            {
-                "real_A": 0.5 * adversarial.real(real_A),
-                "fake_A": 0.5 * adversarial.fake(fake_A),
-                "real_B": 0.5 * adversarial.real(real_B),
-                "fake_B": 0.5 * adversarial.fake(fake_B),
-            },
-        )
-        return {"accuracy/D": torch.stack([adversarial.accuracy(real_A, fake_A), adversarial.accuracy(real_B, fake_B)]).mean()}
+        on_A, on_B = game.judge(D_A, x, past_A, noise), game.judge(D_B, y, past_B, noise)
+        terms = {"real_A": 0.5 * on_A.real, "fake_A": 0.5 * on_A.fake, "real_B": 0.5 * on_B.real, "fake_B": 0.5 * on_B.fake}
+        penalties = {f"{name}_{side}": value for side, on in (("A", on_A), ("B", on_B)) for name, value in on.penalty.items()}
+        update("D", {**terms, **penalties})
+        return {"accuracy/D": torch.stack([on_A.accuracy, on_B.accuracy]).mean()}

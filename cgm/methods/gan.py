@@ -8,11 +8,11 @@ Source: Goodfellow et al. 2014, eq. 1 (G's non-saturating loss: section 3); netw
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cgm.core.lazy import torch
-from cgm.core.registry import About, Entry, Part
-from cgm.methods.losses import ADVERSARIAL
+from cgm.core.registry import About, Part
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.method import Method, Supervision, TrainedSettings, Update, frozen
 from cgm.methods.paper import DCGAN
 
@@ -35,9 +35,8 @@ class GAN(Method):
         paper=DCGAN,
     )
 
-    class Settings(TrainedSettings):
+    class Settings(TrainedSettings, GameSettings):
         generator: Literal["dcgan"] = "dcgan"
-        adversarial: Annotated[str, Entry(ADVERSARIAL)] = "vanilla"
 
     needs_pairs = False
     cost = 0.6
@@ -51,18 +50,18 @@ class GAN(Method):
     def build(self, networks: Builder) -> None:
         G, D = networks.dcgan()
         self.latent = G.latent
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=G)
         self.player("D", D=D)
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        D, adversarial = self.players["D"]["D"], self.adversarial
-        y_hat = self.generator(self._z(batch.y, batch.noise))
-        real, fake = D(batch.y), D(y_hat.detach())
-        update("D", {"real": adversarial.real(real), "fake": adversarial.fake(fake)})
+        D, y, noise = self.players["D"]["D"], batch.y, batch.noise
+        y_hat = self.generator(self._z(y, noise))
+        judged = self.game.judge(D, y, y_hat.detach(), noise)
+        update("D", {"real": judged.real, "fake": judged.fake, **judged.penalty})
         with frozen(D):
-            update("G", {"adversarial": adversarial.generator(D(y_hat))})
-        return {"accuracy/D": adversarial.accuracy(real, fake)}
+            update("G", {"adversarial": self.game.generator(D, y_hat, noise)})
+        return {"accuracy/D": judged.accuracy}
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         return self.generator(self._z(x, noise))

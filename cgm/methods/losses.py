@@ -161,6 +161,15 @@ ADVERSARIAL: Registry[type[Adversarial]] = Registry(
 )
 
 
+def gradient_penalty(logits: Tensor, y: Tensor) -> Tensor:
+    """E‖∇_y D(y)‖² of real images y, N×C×H×W, which D's ``logits`` were computed from. Mescheder et al. 2018, eq. 9 without its γ/2.
+
+    Where D judges P patches, it is ‖∇_y Σ_p D_p‖² ÷ P: the mean over patches, as far as they don't overlap. The gradient is differentiable.
+    """
+    (gradient,) = torch.autograd.grad(logits.float().sum(), y, create_graph=True)
+    return gradient.float().square().sum() / logits.numel()
+
+
 @float32
 def feature_reconstruction(maps_hat: Maps, maps: Maps, scale: Mapping[str, float]) -> Tensor:
     """Σ over the layers in ``scale`` of ‖φ(ŷ) − φ(y)‖₂² / (C·H·W) / scale. Johnson et al. 2016, eq. 2 (scale 1)."""

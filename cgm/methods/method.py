@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from cgm.core.lazy import nn
 from cgm.core.registry import About, Entry
-from cgm.core.settings import Model, Positive
+from cgm.core.settings import Model, NonNegative, Positive
 from cgm.networks import GENERATORS
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class TrainedSettings(MethodSettings):
 
     learning_rate: Positive | None = None
     """In place of ``training.learning_rate``."""
+    kimg: Positive | None = None
+    """In place of the dataset's budget: for a loss that needs another number of images. The tables of cost show it."""
+    ema_kimg: NonNegative = 0.0
+    """Half-life, in thousands of images that G sees, of the moving average of G's weights that translates in place of the last ones (Karras
+    et al. 2018, section 5). 0: none."""
 
 
 class TranslatorSettings(TrainedSettings):
@@ -69,6 +74,18 @@ class Buffer(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One term of an equation, as reports show it."""
+
+    text: str
+    weight: float | None = None
+    """None: 1, and not shown."""
+    symbol: str = ""
+    adversarial: str = ""
+    """The form, where ``text`` is D's output for a fake."""
+
+
 class Implementation:
     """What an entry of ``methods`` may be: a :class:`Method`, which is trained here, or pictures that come from :class:`Elsewhere`."""
 
@@ -82,6 +99,24 @@ class Implementation:
     """Whether the output answers a condition x."""
 
     @classmethod
+    def misfit(cls, settings: Any, paired: bool) -> str:
+        """What of an entry can't be used with aligned pairs, or without them (``paired``): ``key: what is wrong``; empty where all can."""
+        return ""
+
+    @classmethod
+    def objective(cls, settings: Any) -> list[Shown]:
+        """The equation that G minimises with these settings; by default what the record says."""
+        return [
+            Shown(
+                text=part.text,
+                weight=getattr(settings, part.weight) if part.weight else None,
+                symbol=part.symbol,
+                adversarial=settings.adversarial if part.adversarial else "",
+            )
+            for part in cls.about.objective
+        ]
+
+    @classmethod
     def identity(cls, settings: Any, dataset: str, root: Path) -> dict[str, Any]:
         """What beside code and settings must change for a run to be made again; JSON. None for what can't be told now."""
         return {}
@@ -90,7 +125,7 @@ class Implementation:
 class Method(Implementation, ABC):
     """One loss formulation with its networks."""
 
-    stochastic: ClassVar[bool] = False
+    stochastic: bool = False
     """Whether translate draws noise: repeated calls give samples."""
 
     def __init__(self, settings: Any, networks: Builder, paired: bool) -> None:

@@ -4,7 +4,11 @@ Names are those of ``params.yaml``: ``learning_rate`` and its like stand in ``tr
 method's own entry. A name that a method has no setting for does not count.
 """
 
+WITHOUT = {"ema_kimg": 0.0, "r1": 0.0, "diffaugment": []}
+"""What came after these papers: an average of G's weights, a penalty on D's gradient, augmentation of what D sees."""
+
 PIX2PIX = {
+    **WITHOUT,
     "generator": "unet",
     "adversarial": "vanilla",
     "batch_size": 1,
@@ -25,6 +29,7 @@ PIX2PIX = {
 """Isola et al. 2017, sections 3.3 and 6; the published train.lua, which has no decay of the learning rate."""
 
 CYCLEGAN = {
+    **WITHOUT,
     "generator": "resnet",
     "adversarial": "lsgan",
     "batch_size": 1,
@@ -44,6 +49,7 @@ CYCLEGAN = {
 """Zhu et al. 2017, sections 4 and 7; jitter and flip as in the published code."""
 
 DCGAN = {
+    **WITHOUT,
     "generator": "dcgan",
     "adversarial": "vanilla",
     "batch_size": 128,
@@ -59,6 +65,7 @@ DCGAN = {
 """Radford et al. 2016, sections 3 and 4 (no augmentation; figure 1: 1024 channels at 4×4)."""
 
 JOHNSON = {
+    "ema_kimg": 0.0,
     "batch_size": 4,
     "learning_rate": 1e-3,
     "beta1": 0.9,

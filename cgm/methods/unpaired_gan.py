@@ -14,6 +14,7 @@ from pydantic import Field
 
 from cgm.core.registry import About, Entry, Part
 from cgm.core.seeds import numpy_stream
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.losses import ADVERSARIAL
 from cgm.methods.method import Method, Supervision, TranslatorSettings, Update, frozen
 from cgm.methods.paper import CYCLEGAN
@@ -37,7 +38,7 @@ class UnpairedGAN(Method):
         paper={**CYCLEGAN, "pool_size": 50},
     )
 
-    class Settings(TranslatorSettings):
+    class Settings(TranslatorSettings, GameSettings):
         generator: Annotated[str, Entry(GENERATORS)] = "resnet"
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "lsgan"
         pool_size: Annotated[int, Field(ge=0)] = 50
@@ -51,7 +52,7 @@ class UnpairedGAN(Method):
 
     def build(self, networks: Builder) -> None:
         D = networks.patchgan()
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=networks.generator(self.settings.generator))
         self.player("D", D=D)
         self.receptive_field = D.receptive_field
@@ -60,11 +61,10 @@ class UnpairedGAN(Method):
         self.buffers["pool"] = self.pool = ImagePool(self.settings.pool_size, numpy_stream(rng, "pool"), device)
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        D, adversarial = self.players["D"]["D"], self.adversarial
-        y_hat = self.generator(batch.x, batch.noise)
+        D, noise = self.players["D"]["D"], batch.noise
+        y_hat = self.generator(batch.x, noise)
         with frozen(D):
-            update("G", {"adversarial": adversarial.generator(D(y_hat))})
-        past = self.pool.query(y_hat.detach())
-        real, fake = D(batch.y), D(past)
-        update("D", {"real": 0.5 * adversarial.real(real), "fake": 0.5 * adversarial.fake(fake)})
-        return {"accuracy/D": adversarial.accuracy(real, fake)}
+            update("G", {"adversarial": self.game.generator(D, y_hat, noise)})
+        judged = self.game.judge(D, batch.y, self.pool.query(y_hat.detach()), noise)
+        update("D", {"real": 0.5 * judged.real, "fake": 0.5 * judged.fake, **judged.penalty})
+        return {"accuracy/D": judged.accuracy}

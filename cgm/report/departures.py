@@ -103,6 +103,8 @@ def _name(setting: str) -> str:
 
 
 def _text(value: object) -> str:
-    if value is None:
+    if value is None or value == []:
         return "none"
+    if isinstance(value, list):
+        return " + ".join(map(str, value))
     return ("yes" if value else "no") if isinstance(value, bool) else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -12,13 +12,13 @@ def objective(settings: MethodSettings) -> str:
 
     Empty for what nobody here trained.
     """
-    parts = METHODS[settings.implementation].about.objective
+    parts = METHODS[settings.implementation].objective(settings)
     terms, weights = [], []
     for part in parts:
-        text = ADVERSARIAL[getattr(settings, "adversarial", "")].minimises.format(part.text) if part.adversarial else part.text
-        if not part.weight:
+        text = ADVERSARIAL[part.adversarial].minimises.format(part.text) if part.adversarial else part.text
+        if part.weight is None:
             terms.append(text)
-        elif weight := getattr(settings, part.weight):
+        elif part.weight:
             terms.append(f"{part.symbol} {text}")
-            weights.append(f"{part.symbol} = {weight:g}")
+            weights.append(f"{part.symbol} = {part.weight:g}")
     return ",  ".join([" + ".join(terms) or ("0" if parts else ""), *([", ".join(weights)] if weights else [])])

@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from cgm.methods import models
 from cgm.methods.method import TrainedSettings
 from cgm.networks.fixed import FIXED
 from cgm.networks.init import initialise
+from cgm.training.average import Average
 from cgm.training.capture import CudaGraph, recorded
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.curves import Validator
@@ -71,13 +73,13 @@ class Trainer:
         self.share = self.world.share(training.batch_size)
         captures = self._captures()
         self.precision = pick_precision(params.compute, device)
-        self.total_steps = math.ceil(dataset.kimg * 1000 / training.batch_size)
+        settings = params.method(run.dataset, run.method)
+        assert isinstance(settings, TrainedSettings)
+        self.total_steps = math.ceil((settings.kimg or dataset.kimg) * 1000 / training.batch_size)
         self.log_at = evenly_spaced_steps(self.total_steps, training.log_points)
         self.validate_at = evenly_spaced_steps(self.total_steps, training.validations)
 
         # networks and their optimisers
-        settings = params.method(run.dataset, run.method)
-        assert isinstance(settings, TrainedSettings)
         self.method = models.build(settings, params.networks, dataset.height_width, params.is_paired(run.dataset), dataset.channels)
         for player in self.method.players.values():
             for name, network in player.items():
@@ -85,6 +87,8 @@ class Trainer:
                 if params.compute.compile:
                     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
             player.to(device, memory_format=weight_layout(device)).train()  # type: ignore[call-overload]
+        half_life = settings.ema_kimg * 1000
+        self.average = Average(self.method, half_life, training.batch_size) if half_life else None
         self.rate = settings.learning_rate or training.learning_rate
         # The kernel takes a rate on the device in float32 alone; on the CPU it is the same number that it would be by itself.
         self.present_rate = torch.zeros((), device=device, dtype=torch.float32 if device.type == "cuda" else torch.float64)
@@ -162,6 +166,8 @@ class Trainer:
         with autocast(self.precision, self.device):
             observed = self.method.step(batch, self.update)
         self.history.add(observed)
+        if self.average:
+            self.average.update()
         self.divergence.end_step()
 
     def update(self, player: str, terms: Mapping[str, torch.Tensor]) -> None:
@@ -211,7 +217,13 @@ class Trainer:
             return {}
         x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
         noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)
-        return self.validator(as_rgb(models.translate(self.method, x, noise, self.params.training.batch_size, self.device)))
+        with self.as_translated():
+            outputs = models.translate(self.method, x, noise, self.params.training.batch_size, self.device)
+        return self.validator(as_rgb(outputs))
+
+    def as_translated(self) -> AbstractContextManager[None]:
+        """The method has the weights meanwhile that it translates with: the averaged ones, where there are any."""
+        return self.average.in_place() if self.average else nullcontext()
 
     def _save_is_due(self, saved: float) -> bool:
         if self.world.size > 1 and self.step % STEPS_BETWEEN_LOOKS:
@@ -248,6 +260,7 @@ class Trainer:
             "history": self.history.state_dict(),
             "players": {name: player.state_dict() for name, player in self.method.players.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "average": self.average.state_dict() if self.average else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -260,6 +273,8 @@ class Trainer:
             optimiser.load_state_dict(state["optimisers"][name])
             for group in optimiser.param_groups:
                 group["lr"] = self.present_rate
+        if self.average:
+            self.average.load_state_dict(state["average"])
 
     def _captures(self) -> bool:
         """Whether steps are recorded. Raises ``UserError`` where they are to be and can't."""
