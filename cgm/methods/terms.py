@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, create_model
 from cgm.core.lazy import torch
 from cgm.core.registry import About, Entry, Placed
 from cgm.core.settings import Model, NonNegative, Positive
-from cgm.methods import losses
+from cgm.methods import losses, losses_ssim
 from cgm.methods.game import Game, Refinements
 from cgm.methods.losses import ADVERSARIAL
 from cgm.networks.fixed import FIXED
@@ -168,14 +168,14 @@ class SSIM(Term):
     about = About(title="1 − SSIM(y, G(x))", citation="Zhao et al. 2017, eq. 7")
 
     def loss(self, scene: Scene) -> Tensor:
-        return losses.ssim(scene.y_hat, scene.y)
+        return losses_ssim.ssim(scene.y_hat, scene.y)
 
 
 class MSSSIM(Term):
     about = About(title="1 − MS-SSIM(y, G(x))", citation="Zhao et al. 2017, eq. 8")
 
     def loss(self, scene: Scene) -> Tensor:
-        return losses.ms_ssim(scene.y_hat, scene.y)
+        return losses_ssim.ms_ssim(scene.y_hat, scene.y)
 
 
 class GradientDifference(Term):
