@@ -218,7 +218,12 @@ class Table:
             return LAST
         dataset = self.params.all_datasets[stage.item["dataset"]]
         method = self.params.method(stage.item["dataset"], stage.item["method"])
-        return 1 + int(dataset.kimg * math.prod(dataset.height_width) / 10 * METHODS[method.implementation].cost)
+        return 1 + int(
+            self.params.budget(stage.item["dataset"], stage.item["method"])
+            * math.prod(dataset.height_width)
+            / 10
+            * METHODS[method.implementation].cost
+        )
 
 
 def load_table(root: str | Path = ".") -> Table:

@@ -10,7 +10,7 @@ from pydantic import Field
 from cgm.core.settings import Model
 from cgm.data.sources.source import Dataset
 from cgm.experiment.settings import Compute, Evaluation, Tracking, Training
-from cgm.methods.method import MethodSettings
+from cgm.methods.method import MethodSettings, TrainedSettings
 from cgm.networks.settings import Networks
 
 
@@ -62,6 +62,12 @@ class Params(Model):
     def method(self, dataset: str, method: str) -> MethodSettings:
         """The settings of ``method`` on ``dataset`` (an entry may differ between the paired and the unpaired group)."""
         return self.methods_of(dataset)[method]
+
+    def budget(self, dataset: str, method: str) -> float:
+        """Thousands of images that the generator of a run sees: the method's own number, else the dataset's."""
+        settings = self.method(dataset, method)
+        own = settings.kimg if isinstance(settings, TrainedSettings) else None
+        return own or self.all_datasets[dataset].kimg
 
     def runs(self) -> Iterator[Run]:
         """Every run of the experiment, in the order of the file."""

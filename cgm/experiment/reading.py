@@ -136,11 +136,14 @@ def _check(params: Params, name: str) -> None:
                 f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset});"
                 " lower it"
             )
-        if settings.kimg * 1000 / params.training.batch_size < 1:
-            raise UserError(
-                f"{name}: {dataset}.kimg: {settings.kimg} kimg is less than one step of training.batch_size={params.training.batch_size};"
-                " raise the budget or lower the batch size"
-            )
+        for method in params.methods_of(dataset):
+            own = getattr(params.method(dataset, method), "kimg", None)
+            where = f"{dataset}.kimg" if own is None else f"methods.{method}.kimg"
+            if (budget := params.budget(dataset, method)) * 1000 / params.training.batch_size < 1:
+                raise UserError(
+                    f"{name}: {where}: {budget} kimg is less than one step of training.batch_size={params.training.batch_size};"
+                    " raise the budget or lower the batch size"
+                )
 
 
 def _check_names(params: Params, name: str) -> None:

@@ -37,7 +37,6 @@ class Weighted(Method):
             "D's loss is halved, as in Pix2Pix. Each layer's part of a perceptual term is divided by its mean over training targets.",
             "The generator is the family's.",
         ),
-        paper={"ema_kimg": 0.0},
     )
 
     class Settings(TranslatorSettings):

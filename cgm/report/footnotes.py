@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from cgm.methods import METHODS
+from cgm.methods.method import TrainedSettings
 from cgm.networks.fixed import FIXED
 from cgm.report import labels
 from cgm.report.departures import shared_sentence
@@ -38,13 +39,23 @@ def compute_sentence(dataset: DatasetResult, experiment: str) -> str:
 def compute_parts(dataset: DatasetResult) -> list[str]:
     """Budget and size; device, precision and threads as the runs recorded them."""
     settings = dataset.settings
-    parts = [f"{settings.kimg:g} kimg a method at {labels.pixels(settings.image_size)}"]
+    parts = [f"{budget_text(dataset)} at {labels.pixels(settings.image_size)}"]
     records = dataset.records
     if records:
         parts += [" and ".join(found) for key in ("device", "precision") if (found := distinct(records, key))]
         if threads := distinct(records, "threads"):
             parts.append(f"{' and '.join(threads)} {'thread' if threads == ['1'] else 'threads'} a run")
     return parts
+
+
+def budget_text(dataset: DatasetResult) -> str:
+    """``8 kimg a method``, and which methods have a budget of their own."""
+    own: dict[float, list[str]] = {}
+    for name, method in dataset.methods.items():
+        if isinstance(method, TrainedSettings) and method.kimg not in (None, dataset.settings.kimg):
+            own.setdefault(float(method.kimg or 0), []).append(labels.method_title(name, method))
+    others = "; ".join(f"{kimg:g} for {labels.listing(names)}" for kimg, names in own.items())
+    return f"{dataset.settings.kimg:g} kimg a method" + (f" ({others})" if others else "")
 
 
 def judge_sentence(dataset: DatasetResult) -> str:
@@ -156,7 +167,7 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
     if results.params.experiment == "smoke":
         sentences.append(f"{labels.SMOKE}.")
     if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
-        sentences.append(f"Trained on a CPU with a reduced budget ({dataset.settings.kimg:g} kimg a method).")
+        sentences.append(f"Trained on a CPU with a reduced budget ({budget_text(dataset)}).")
     if dataset.settings.fit == "pad":
         sentences.append("Pictures of another shape were padded (fit: pad): bars are right by construction, and flatter every metric.")
     sentences += mixed_machines(dataset)

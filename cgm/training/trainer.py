@@ -75,7 +75,7 @@ class Trainer:
         self.precision = pick_precision(params.compute, device)
         settings = params.method(run.dataset, run.method)
         assert isinstance(settings, TrainedSettings)
-        self.total_steps = math.ceil((settings.kimg or dataset.kimg) * 1000 / training.batch_size)
+        self.total_steps = math.ceil(params.budget(run.dataset, run.method) * 1000 / training.batch_size)
         self.log_at = evenly_spaced_steps(self.total_steps, training.log_points)
         self.validate_at = evenly_spaced_steps(self.total_steps, training.validations)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from least_settings import LEAST
 from torch import nn
 
 from cgm.core.seeds import numpy_stream
@@ -45,7 +46,9 @@ def pictures(count: int, seed: int) -> torch.Tensor:
 
 
 def build(name: str, paired: bool, **settings: Any) -> Method:
-    method = models.build(METHODS[name].Settings.model_validate({"implementation": name, **settings}), NETWORKS, SIZE, paired)
+    method = models.build(
+        METHODS[name].Settings.model_validate({"implementation": name, **LEAST.get(name, {}), **settings}), NETWORKS, SIZE, paired
+    )
     for player in method.players.values():
         for role, network in player.items():
             initialise(network, torch.Generator().manual_seed(len(role)))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from least_settings import LEAST
 from PIL import Image
 
 from cgm.core import seeds
@@ -29,7 +30,7 @@ SHAPES = {"grey": {"image_size": 32, "channels": 1}, "wide": {"image_size": [32,
 
 def params_of(folder: Path, shape: str) -> Params:
     entry = {"source": "folder", "path": str(folder), "kimg": 0.016, **SHAPES[shape]}
-    methods = {name: {} for name in TRAINED if METHODS[name].needs_pairs}
+    methods = {name: LEAST.get(name, {}) for name in TRAINED if METHODS[name].needs_pairs}
     return parse_params({
         "experiment": "shapes", "seeds": [0], "compute": {"device": "cpu", "precision": "float32"},
         "training": {"batch_size": 4, "validations": 1, "log_points": 2},
@@ -37,7 +38,7 @@ def params_of(folder: Path, shape: str) -> Params:
                      "dcgan": {"width": 4, "latent": 8}},
         "evaluation": {"samples": 2, "neighbours": 3, "bins": 4, "floor_splits": 2, "lpips": "off"},
         "datasets": {"mine": entry}, "methods": methods,
-        "unpaired": {"datasets": {"domains": entry}, "methods": {name: {} for name in TRAINED if name not in methods}},
+        "unpaired": {"datasets": {"domains": entry}, "methods": {name: LEAST.get(name, {}) for name in TRAINED if name not in methods}},
     })  # fmt: skip
 
 

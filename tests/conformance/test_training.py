@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from guards import Waited, no_waiting
+from least_settings import LEAST
 
 from cgm.core.errors import UserError
 from cgm.data import batches as data
@@ -34,7 +35,7 @@ TRAINED = [name for name, method in METHODS.items() if issubclass(method, Method
 
 
 def params(precision: str = "float32", compiled: bool = False, captured: bool = False, **training_settings: Any) -> Params:
-    methods = {name: {} for name in TRAINED}
+    methods = {name: LEAST.get(name, {}) for name in TRAINED}
     return parse_params(
         {
             "experiment": "test",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from least_settings import LEAST
 from PIL import Image
 from torch.overrides import TorchFunctionMode
 
@@ -166,8 +167,8 @@ class Rig:
             "training": training,
             "networks": {**self.sizes.networks, **groups.get("networks", {})},
             "datasets": {DATASETS[True]: dataset},
-            "methods": {name: {} for name in TRAINED},
-            "unpaired": {"datasets": {DATASETS[False]: dataset}, "methods": {name: {} for name in UNPAIRED}},
+            "methods": {name: LEAST.get(name, {}) for name in TRAINED},
+            "unpaired": {"datasets": {DATASETS[False]: dataset}, "methods": {name: LEAST.get(name, {}) for name in UNPAIRED}},
         }
 
     def params(self, steps: int | None = None, **groups: Mapping[str, Any]) -> Params:
