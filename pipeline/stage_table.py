@@ -216,14 +216,9 @@ class Table:
             return FIRST
         if not stage.work.longest_first:
             return LAST
-        dataset = self.params.all_datasets[stage.item["dataset"]]
-        method = self.params.method(stage.item["dataset"], stage.item["method"])
-        return 1 + int(
-            self.params.budget(stage.item["dataset"], stage.item["method"])
-            * math.prod(dataset.height_width)
-            / 10
-            * METHODS[method.implementation].cost
-        )
+        dataset, method = stage.item["dataset"], stage.item["method"]
+        images = self.params.budget(dataset, method) * math.prod(self.params.all_datasets[dataset].height_width)
+        return 1 + int(images / 10 * METHODS[self.params.method(dataset, method).implementation].cost)
 
 
 def load_table(root: str | Path = ".") -> Table:

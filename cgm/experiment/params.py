@@ -65,9 +65,16 @@ class Params(Model):
 
     def budget(self, dataset: str, method: str) -> float:
         """Thousands of images that the generator of a run sees: the method's own number, else the dataset's."""
+        return self._own(dataset, method, "kimg") or self.all_datasets[dataset].kimg
+
+    def batch_size(self, dataset: str, method: str) -> int:
+        """Images a step, likewise."""
+        return int(self._own(dataset, method, "batch_size") or self.training.batch_size)
+
+    def _own(self, dataset: str, method: str, name: str) -> float | None:
+        """What a method that is trained says in place of what all have."""
         settings = self.method(dataset, method)
-        own = settings.kimg if isinstance(settings, TrainedSettings) else None
-        return own or self.all_datasets[dataset].kimg
+        return getattr(settings, name) if isinstance(settings, TrainedSettings) else None
 
     def runs(self) -> Iterator[Run]:
         """Every run of the experiment, in the order of the file."""

@@ -139,10 +139,10 @@ def _check(params: Params, name: str) -> None:
         for method in params.methods_of(dataset):
             own = getattr(params.method(dataset, method), "kimg", None)
             where = f"{dataset}.kimg" if own is None else f"methods.{method}.kimg"
-            if (budget := params.budget(dataset, method)) * 1000 / params.training.batch_size < 1:
+            budget, batch_size = params.budget(dataset, method), params.batch_size(dataset, method)
+            if budget * 1000 / batch_size < 1:
                 raise UserError(
-                    f"{name}: {where}: {budget} kimg is less than one step of training.batch_size={params.training.batch_size};"
-                    " raise the budget or lower the batch size"
+                    f"{name}: {where}: {budget} kimg is less than one step of batch_size={batch_size}; raise the budget or lower the batch size"
                 )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from cgm.core.lazy import nn
 from cgm.core.registry import About, Entry
-from cgm.core.settings import Model, NonNegative, Positive
+from cgm.core.settings import Count, Model, NonNegative, Positive
 from cgm.networks import GENERATORS
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class TrainedSettings(MethodSettings):
 
     learning_rate: Positive | None = None
     """In place of ``training.learning_rate``."""
+    batch_size: Count | None = None
+    """In place of ``training.batch_size``."""
     kimg: Positive | None = None
     """In place of the dataset's budget: for a loss that needs another number of images. The tables of cost show it."""
     ema_kimg: NonNegative = 0.0

@@ -70,12 +70,13 @@ class Trainer:
         self.params, self.run, self.prepared, self.checkpoint, self.device = params, run, prepared, checkpoint, device
         self.world = world or World()
         training, dataset = params.training, params.all_datasets[run.dataset]
-        self.share = self.world.share(training.batch_size)
+        self.batch_size = params.batch_size(run.dataset, run.method)
+        self.share = self.world.share(self.batch_size)
         captures = self._captures()
         self.precision = pick_precision(params.compute, device)
         settings = params.method(run.dataset, run.method)
         assert isinstance(settings, TrainedSettings)
-        self.total_steps = math.ceil(params.budget(run.dataset, run.method) * 1000 / training.batch_size)
+        self.total_steps = math.ceil(params.budget(run.dataset, run.method) * 1000 / self.batch_size)
         self.log_at = evenly_spaced_steps(self.total_steps, training.log_points)
         self.validate_at = evenly_spaced_steps(self.total_steps, training.validations)
 
@@ -88,7 +89,7 @@ class Trainer:
                     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
             player.to(device, memory_format=weight_layout(device)).train()  # type: ignore[call-overload]
         half_life = settings.ema_kimg * 1000
-        self.average = Average(self.method, half_life, training.batch_size) if half_life else None
+        self.average = Average(self.method, half_life, self.batch_size) if half_life else None
         self.rate = settings.learning_rate or training.learning_rate
         # The kernel takes a rate on the device in float32 alone; on the CPU it is the same number that it would be by itself.
         self.present_rate = torch.zeros((), device=device, dtype=torch.float32 if device.type == "cuda" else torch.float64)
@@ -125,13 +126,12 @@ class Trainer:
     def train(self) -> Outcome:
         """Run to the end of the budget, from the checkpoint if there is one that fits."""
         self._resume()
-        batch_size = self.params.training.batch_size
         started = saved = time.monotonic()
         before = self.seconds
         reason = ""
         if self.step == 0:
             self._log_start()
-        with Progress(f"train {self.run}", self.total_steps, self.step, batch_size, self.world.leads) as progress:
+        with Progress(f"train {self.run}", self.total_steps, self.step, self.batch_size, self.world.leads) as progress:
             while self.step < self.total_steps:
                 self.advance()
                 due = self._row_is_due(self.step)
@@ -147,13 +147,13 @@ class Trainer:
                     self._save()
                     saved = time.monotonic()
         status = "diverged" if reason else "ok"
-        return Outcome(status, reason, self.history.rows, self.step, self.step * batch_size, self.seconds, self.resumed)
+        return Outcome(status, reason, self.history.rows, self.step, self.step * self.batch_size, self.seconds, self.resumed)
 
     def advance(self) -> None:
         """One training step: a batch, and one update of each player."""
         self.present_rate.fill_(self.rate * self.schedule(self.step))
         self.method.draw(self.share)
-        start = self.step * self.params.training.batch_size + self.world.rank * self.share
+        start = self.step * self.batch_size + self.world.rank * self.share
         batch = self.batches.take(start, self.share, self.noise)
         if self.params.compute.compile:
             torch.compiler.cudagraph_mark_step_begin()  # what earlier steps left in a graph's memory may be written over
@@ -197,7 +197,7 @@ class Trainer:
     def _log(self, validate: bool) -> None:
         """A row of the history: losses averaged since the last row, gradient norms now, validation metrics where they are due."""
         row = {
-            "kimg": self.step * self.params.training.batch_size / 1000,
+            "kimg": self.step * self.batch_size / 1000,
             "step": self.step,
             "learning_rate": self.rate * self.schedule(self.step - 1),
         }

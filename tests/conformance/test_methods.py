@@ -46,9 +46,8 @@ def pictures(count: int, seed: int) -> torch.Tensor:
 
 
 def build(name: str, paired: bool, **settings: Any) -> Method:
-    method = models.build(
-        METHODS[name].Settings.model_validate({"implementation": name, **LEAST.get(name, {}), **settings}), NETWORKS, SIZE, paired
-    )
+    given = METHODS[name].Settings.model_validate({"implementation": name, **LEAST.get(name, {}), **settings})
+    method = models.build(given, NETWORKS, SIZE, paired)
     for player in method.players.values():
         for role, network in player.items():
             initialise(network, torch.Generator().manual_seed(len(role)))
