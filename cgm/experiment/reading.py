@@ -142,7 +142,8 @@ def _check(params: Params, name: str) -> None:
             budget, batch_size = params.budget(dataset, method), params.batch_size(dataset, method)
             if budget * 1000 / batch_size < 1:
                 raise UserError(
-                    f"{name}: {where}: {budget} kimg is less than one step of batch_size={batch_size}; raise the budget or lower the batch size"
+                    f"{name}: {where}: {budget} kimg is less than one step of batch_size={batch_size}; raise the budget, or lower the"
+                    " batch size"
                 )
 
 
