@@ -31,11 +31,12 @@ from cgm.training.parallel import World
 from cgm.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-TRAINED = [name for name, method in METHODS.items() if issubclass(method, Method)]
+REFINED = {"implementation": "pix2pix", "r1": 1.0, "diffaugment": ["color", "translation", "cutout"], "ema_kimg": 0.01}
+TRAINED = [*(name for name, method in METHODS.items() if issubclass(method, Method)), "refined"]
 
 
 def params(precision: str = "float32", compiled: bool = False, captured: bool = False, **training_settings: Any) -> Params:
-    methods = {name: LEAST.get(name, {}) for name in TRAINED}
+    methods = {name: REFINED if name == "refined" else LEAST.get(name, {}) for name in TRAINED}
     return parse_params(
         {
             "experiment": "test",
