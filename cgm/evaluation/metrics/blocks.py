@@ -95,6 +95,11 @@ def grams_of_parts(x: Tensor, kept: Tensor, *, centred: bool = False) -> Iterato
             yield rows @ rows.T if size <= width else rows.T @ rows
 
 
+def eigenvalues(gram: Tensor) -> Tensor:
+    """Of a Gram matrix, ascending; what stands above its diagonal isn't read."""
+    return torch.linalg.eigvalsh(gram).clamp_min_(0)
+
+
 def distinct(items: Iterable[np.ndarray]) -> int:
     """How many of the arrays (rows, images) differ, byte for byte."""
     return len(set(digests(items)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cgm.core.lazy import np, torch
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
-from cgm.evaluation.metrics.blocks import directions, grams_of_parts, row_blocks, squared_norms
+from cgm.evaluation.metrics.blocks import directions, eigenvalues, grams_of_parts, row_blocks, squared_norms
 from cgm.evaluation.metrics.metric import Metric, Value
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def of_parts(parts: Parts) -> list[float]:
 
 def _effective_number(kernel: Tensor) -> float:
     """exp(−Σ λ log λ) over the eigenvalues λ of a kernel of trace 1."""
-    eigenvalues = torch.linalg.eigvalsh(kernel).clamp_min(0)
-    return float(torch.exp(torch.special.entr(eigenvalues).sum()))
+    return float(torch.exp(torch.special.entr(eigenvalues(kernel)).sum()))
 
 
 VENDI_RATIO = Metric(
