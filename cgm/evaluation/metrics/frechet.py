@@ -41,7 +41,7 @@ def frechet(fake: Moments, real: Moments) -> float:
     """
     product = _times(fake.root, real)
     gram = _half_gram(product if len(fake.root) <= len(real.root) else product.T)
-    squares = fake.root.square().sum(), real.root.square().sum()
+    squares = _squared_norm(fake.root), _squared_norm(real.root)
     return _distance(fake.mean - real.mean, squares, gram, fake.count, real.count)
 
 
@@ -50,7 +50,7 @@ def frechet_of_parts(x: Tensor, kept: np.ndarray, real: Moments) -> list[float]:
     parts = torch.from_numpy(kept)
     mean = x.mean(0)
     x = x - mean
-    weights, counts, own = parts.double(), parts.sum(1), real.root.square().sum()
+    weights, counts, own = parts.double(), parts.sum(1), _squared_norm(real.root)
     shifts = weights @ x / counts[:, None]
     squares = weights @ squared_norms(x) - counts * shifts.square().sum(1)
     grams = grams_of_parts(_times(x, real), parts, centred=True)
@@ -66,6 +66,10 @@ def _times(rows: Tensor, other: Moments) -> Tensor:
     if other.count <= width:
         return rows @ other.root.T
     return torch.cat([rows[:, start:] @ other.root[start : start + STRIP, start:].T for start in range(0, width, STRIP)], dim=1)
+
+
+def _squared_norm(root: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(root).square()
 
 
 def _half_gram(x: Tensor) -> Tensor:
@@ -94,9 +98,11 @@ def moments_of_parts(parts: list[Tensor], scales: list[float]) -> Moments:
     The root has at most D rows, so that large samples cost no larger a decomposition.
     """
     count, width = len(parts[0]), sum(part.shape[1] for part in parts)
-    mean = torch.stack([joined(parts, scales, rows).sum(0) for rows in blocks(count, 8 * width)]).sum(0) / count
     if count <= width:
-        return Moments(mean, joined(parts, scales) - mean, count)
+        whole = joined(parts, scales)
+        mean = whole.sum(0) / count
+        return Moments(mean, whole.sub_(mean), count)
+    mean = torch.stack([joined(parts, scales, rows).sum(0) for rows in blocks(count, 8 * width)]).sum(0) / count
     root = torch.empty(0, width, dtype=torch.float64)
     for rows in blocks(count, 8 * width):
         root = torch.linalg.qr(torch.cat([root, joined(parts, scales, rows) - mean]), mode="r").R
