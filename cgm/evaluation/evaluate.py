@@ -25,7 +25,7 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS
 from cgm.evaluation.metrics.spectrum import frequencies
 from cgm.evaluation.reference import Reals, Reference
-from cgm.evaluation.view import Seen, View
+from cgm.evaluation.view import Parts, Seen, View
 from cgm.experiment.settings import Evaluation, WantedLPIPS
 
 if TYPE_CHECKING:
@@ -141,16 +141,13 @@ def _left_out(
     sizes = np.zeros(0, np.int64) if groups is None else np.bincount(groups)
     if groups is None or len(sizes) < 2 or len(groups) > MOST_LEFT_OUT:
         return {"left_out": {}, "group_sizes": []}
-    found: dict[str, list[float | None]] = {
-        key: []
+    kept = groups != np.arange(len(sizes))[:, None]
+    parts = {network: Parts(view, kept) for network, view in views.items() if isinstance(view, View)}
+    found = {
+        key: measures[key].metric.values_of_parts(parts[network_of(key)])
         for key, value in values.items()
         if value.value is not None and not (measures[key].metric.network and measures[key].metric.per_image is None)
     }
-    for group in range(len(sizes)):
-        rows = np.flatnonzero(groups != group)
-        parts = {network: view.only(rows) for network, view in views.items() if isinstance(view, View)}
-        for key, without in found.items():
-            without.append(measures[key].metric.value(parts[network_of(key)]).value)
     return {"left_out": {key: without for key, without in found.items() if None not in without}, "group_sizes": sizes.tolist()}
 
 

@@ -3,7 +3,7 @@ and once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -95,8 +95,7 @@ class View(Shared):
     @property
     def outputs(self) -> np.ndarray:
         """uint8 N×H×W×3: the first sample."""
-        found: np.ndarray = self.samples[0]
-        return found if self.rows is None else found[self.rows]
+        return self._own(self.samples[0])
 
     @property
     def count(self) -> int:
@@ -104,18 +103,14 @@ class View(Shared):
         return self.samples.shape[1] if self.rows is None else len(self.rows)
 
     def only(self, rows: np.ndarray) -> View:
-        """Of these test images alone, compared with the same reals; nothing is looked at again."""
-        seen = self.seen
-        names = ("features", "target_features", "profiles", "target_profiles")
-        parts = {name: None if (whole := getattr(seen, name)) is None else whole[rows] for name in names}
-        part = replace(seen, **parts, columns={name: column[rows] for name, column in seen.columns.items()})
-        conditions = None if self.conditions is None else self.conditions[rows]
-        return replace(self, rows=rows, conditions=conditions, look=lambda view: part)
+        """Of these test images alone, compared with the same reals; nothing is looked at again. What this view was given and
+        :attr:`seen` stay those of all images; its properties and methods give these images' part."""
+        return replace(self, rows=rows, look=lambda view: self.seen)
 
     @property
     def features(self) -> np.ndarray:
         """float32 N×D: the judge's features of the outputs."""
-        return _there(self.seen.features, "features", "no judge")
+        return self._own(_there(self.seen.features, "features", "no judge"))
 
     @property
     def looked_through(self) -> set[str]:
@@ -125,12 +120,12 @@ class View(Shared):
     @property
     def target_features(self) -> np.ndarray:
         """float32 N×D: the judge's features of the targets."""
-        return _there(self.seen.target_features, "target_features", "TARGETS")
+        return self._own(_there(self.seen.target_features, "target_features", "TARGETS"))
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """N each: the per-image values of all metrics that have some, by column."""
-        return self.seen.columns
+        return {name: self._own(column) for name, column in self.seen.columns.items()}
 
     @property
     def subset_size(self) -> int:
@@ -145,7 +140,7 @@ class View(Shared):
     def spectrum(self) -> np.ndarray:
         """F: the outputs' mean radial spectrum."""
         known = self.seen.profiles
-        return _mean_spectrum(self.outputs) if known is None else known.mean(axis=0)
+        return _mean_spectrum(self.outputs) if known is None else self._own(known).mean(axis=0)
 
     @cached_property
     def real_spectrum(self) -> np.ndarray:
@@ -153,7 +148,7 @@ class View(Shared):
         if self.targets is None:
             return _mean_spectrum(self.real_images()) if self.train_spectrum is None else self.train_spectrum
         known = self.seen.target_profiles
-        return _mean_spectrum(self.targets) if known is None else known.mean(axis=0)
+        return _mean_spectrum(self._own(self.targets)) if known is None else self._own(known).mean(axis=0)
 
     def for_all(self, function: Callable[[View], T]) -> T:
         """``function(self)``, which must not depend on the outputs: computed for the first metric that asks, here or in a part of this."""
@@ -164,7 +159,23 @@ class View(Shared):
 
     def both_conditions(self) -> tuple[np.ndarray, np.ndarray]:
         """:attr:`conditions` and :attr:`real_conditions`."""
-        return _there(self.conditions, "conditions", "PAIRS"), _there(self.real_conditions, "real_conditions", "PAIRS")
+        return self._own(_there(self.conditions, "conditions", "PAIRS")), _there(self.real_conditions, "real_conditions", "PAIRS")
+
+    def _own(self, values: np.ndarray) -> np.ndarray:
+        """Of values of all images, row by row."""
+        found: np.ndarray = values if self.rows is None else values[self.rows]
+        return found
+
+
+class Parts(Shared):
+    """Some parts of a view, of which a metric's ``of_parts`` gives its values all at once."""
+
+    def __init__(self, view: View, kept: np.ndarray) -> None:
+        """``kept``: bool G×N, the images of each part."""
+        self.view, self.kept = view, kept
+
+    def each(self) -> Iterator[View]:
+        return (self.view.only(np.flatnonzero(rows)) for rows in self.kept)
 
 
 class Block(Shared):

@@ -11,7 +11,7 @@ from cgm.evaluation.metrics.blocks import distinct, row_blocks, squared_distance
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 ITERATIONS = 100
 """Of Lloyd's steps, at most."""
@@ -49,13 +49,23 @@ def kmeans(values: np.ndarray, bins: int, generator: np.random.Generator) -> np.
 
 def bin_shares(values: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """The share of rows nearest to each centre (Richardson & Weiss 2018, section 2)."""
+    return bin_shares_of_parts(values, centres, np.ones((1, len(values)), dtype=bool))[0]
+
+
+def bin_shares_of_parts(values: np.ndarray, centres: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """:func:`bin_shares` of each part of the rows, by bool G×N → G×bins."""
     x, c = checks.two_features(values, centres)
-    return torch.bincount(_nearest(x, c), minlength=len(c)).double().div(len(x)).numpy()
+    nearest, parts = _nearest(x, c), torch.from_numpy(kept)
+    return torch.stack([torch.bincount(nearest[part], minlength=len(c)).double() / part.sum() for part in parts]).numpy()
 
 
 def of_outputs(view: View) -> np.ndarray:
     """The outputs' share of each bin of the reals."""
     return bin_shares(view.features, view.reals.centres)
+
+
+def of_parts(parts: Parts) -> np.ndarray:
+    return bin_shares_of_parts(parts.view.features, parts.view.reals.centres, parts.kept)
 
 
 def check_shares(name: str, p: np.ndarray, q: np.ndarray) -> None:

@@ -64,13 +64,47 @@ def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 def nearest_others(x: Tensor, k: int = 1) -> Tensor:
     """N×D → N×k: the squared distances of each row to its k nearest other rows, ascending. Needs N > k."""
+    return nearest_others_of_parts(x, torch.ones(1, len(x), dtype=torch.bool), k)[0]
+
+
+def nearest_others_of_parts(x: Tensor, kept: Tensor, k: int = 1) -> Tensor:
+    """N×D and bool G×N → G×N×k: as :func:`nearest_others`, of each row to the rows of each part, which hold more than k."""
     found = []
     for rows, squared in squared_distances(x, x):
         squared[:, rows].fill_diagonal_(torch.inf)
-        found.append(squared.topk(k, dim=1, largest=False).values)
-    return torch.cat(found)
+        found.append(torch.stack([squared.masked_fill(~part, torch.inf).topk(k, dim=1, largest=False).values for part in kept]))
+    return torch.cat(found, dim=1)
+
+
+def grams_of_parts(x: Tensor, kept: Tensor, *, centred: bool = False) -> Iterator[Tensor]:
+    """For each part of the rows of float64 N×D, by bool G×N: A Aᵀ or AᵀA of its rows A, whichever is smaller (they share their
+    eigenvalues other than 0), ``centred``: less their mean. Only the whole is multiplied, and the rows that a part lacks.
+    """
+    count, width = x.shape
+    whole = x @ x.T if count <= width else x.T @ x
+    for part, size in zip(kept, kept.sum(1).tolist(), strict=True):
+        if count <= width:
+            gram = whole[part][:, part]
+            yield gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean() if centred else gram
+        elif size > max(width, count // 2):
+            rest, mean = x[~part], x[part].mean(0)
+            gram = whole - rest.T @ rest
+            yield gram.addr_(mean, mean, alpha=-size) if centred else gram
+        else:  # little is left of the whole, whose rounding would show
+            rows = x[part] - x[part].mean(0) if centred else x[part]
+            yield rows @ rows.T if size <= width else rows.T @ rows
+
+
+def eigenvalues(gram: Tensor) -> Tensor:
+    """Of a Gram matrix, ascending; what stands above its diagonal isn't read."""
+    return torch.linalg.eigvalsh(gram).clamp_min_(0)
 
 
 def distinct(items: Iterable[np.ndarray]) -> int:
     """How many of the arrays (rows, images) differ, byte for byte."""
-    return len({hashlib.blake2b(item.tobytes(), digest_size=16).digest() for item in items})
+    return len(set(digests(items)))
+
+
+def digests(items: Iterable[np.ndarray]) -> list[str]:
+    """Of each array's bytes."""
+    return [hashlib.blake2b(item.tobytes(), digest_size=16).hexdigest() for item in items]

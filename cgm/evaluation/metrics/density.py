@@ -10,11 +10,15 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import NEIGHBOURS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def compute(view: View) -> Value:
     return neighbourhood.value_of(view, view.once(neighbourhood.of_outputs).density)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    return [found.density for found in parts.once(neighbourhood.of_parts)]
 
 
 DENSITY = Metric(
@@ -31,4 +35,5 @@ DENSITY = Metric(
     judge="judge",
     needs=(NEIGHBOURS,),
     compute=compute,
+    of_parts=of_parts,
 )

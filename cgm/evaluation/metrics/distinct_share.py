@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cgm.core.lazy import np
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
-from cgm.evaluation.metrics.blocks import distinct
+from cgm.evaluation.metrics.blocks import digests, distinct
 from cgm.evaluation.metrics.metric import Metric, Value
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def distinct_share(images: np.ndarray) -> float:
@@ -22,6 +21,11 @@ def distinct_share(images: np.ndarray) -> float:
 
 def compute(view: View) -> Value:
     return Value(value=distinct_share(view.outputs), n_fake=view.count)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    _, found = np.unique(digests(parts.view.outputs), return_inverse=True)
+    return [len(np.unique(found[part])) / part.sum() for part in parts.kept]
 
 
 DISTINCT_SHARE = Metric(
@@ -36,4 +40,5 @@ DISTINCT_SHARE = Metric(
     bounds=(0, 1),
     ranked=False,
     compute=compute,
+    of_parts=of_parts,
 )

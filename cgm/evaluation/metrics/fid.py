@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
-from cgm.evaluation.metrics.frechet import Moments, frechet, moments_of_parts
+from cgm.evaluation.metrics.frechet import Moments, frechet, frechet_of_parts, moments_of_parts
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import TWO_OUTPUTS
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def fid(fake: np.ndarray, real: np.ndarray, real_moments: Moments | None = None) -> float:
@@ -29,6 +29,11 @@ def fid(fake: np.ndarray, real: np.ndarray, real_moments: Moments | None = None)
 def compute(view: View) -> Value:
     real = view.reals.features
     return Value(value=fid(view.features, real, view.reals.moments), n_real=len(real), n_fake=view.count)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    x, _ = checks.two_features(parts.view.features, parts.view.reals.features)
+    return frechet_of_parts(x.double(), parts.kept, parts.view.reals.moments)
 
 
 FID = Metric(
@@ -50,4 +55,5 @@ FID = Metric(
     judge_in_heading=True,
     decimals=1,
     compute=compute,
+    of_parts=of_parts,
 )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.blocks import squared_norms
-from cgm.evaluation.metrics.frechet import Moments, frechet, moments_of_parts
+from cgm.evaluation.metrics.frechet import Moments, frechet, frechet_of_parts, joined, moments_of_parts
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS, TWO_OUTPUTS
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ def compute(view: View) -> Value:
     return Value(value=value, n_real=len(real), n_fake=view.count)
 
 
+def of_parts(parts: Parts) -> list[float]:
+    real = parts.view.for_all(of_reals)
+    outputs, conditions = checks.two_features(parts.view.features, parts.view.both_conditions()[0])
+    return frechet_of_parts(joined([outputs, conditions], list(real.scales)), parts.kept, real.moments)
+
+
 FJD = Metric(
     name="fjd",
     about=About(
@@ -84,4 +90,5 @@ FJD = Metric(
     canonical="FJD",
     judge_in_heading=True,
     compute=compute,
+    of_parts=of_parts,
 )

@@ -11,7 +11,7 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import BINS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def jsd(p: np.ndarray, q: np.ndarray) -> float:
@@ -24,6 +24,10 @@ def jsd(p: np.ndarray, q: np.ndarray) -> float:
 
 def compute(view: View) -> Value:
     return Value(value=jsd(view.once(bins.of_outputs), view.reals.shares), n_real=len(view.reals.features), n_fake=view.count)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    return [jsd(shares, parts.view.reals.shares) for shares in parts.once(bins.of_parts)]
 
 
 JSD = Metric(
@@ -41,4 +45,5 @@ JSD = Metric(
     needs=(BINS,),
     main=True,
     compute=compute,
+    of_parts=of_parts,
 )

@@ -15,7 +15,7 @@ from cgm.evaluation.metrics.needs import TWO_OUTPUTS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 RESAMPLES = 200
 """Of both samples, behind KID's interval."""
@@ -86,9 +86,6 @@ def kid_with_interval(
 
 
 def compute(view: View) -> Value:
-    if view.rows is not None:  # of some of the images, by which intervals of another kind are made
-        found = kid(view.features, view.reals.features, view.reals.kid_part.mean)
-        return Value(value=found, n_real=len(view.reals.features), n_fake=view.count)
     found, interval = kid_with_interval(view.features, view.reals.features, view.generator("kid interval"), real_part=view.reals.kid_part)
     return Value(value=found, interval=interval, n_real=len(view.reals.features), n_fake=view.count)
 
@@ -129,6 +126,14 @@ def _weighted(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Ten
     return total
 
 
+def of_parts(parts: Parts) -> list[float]:
+    x, y = checks.two_features(parts.view.features, parts.view.reals.features)
+    weights = torch.from_numpy(parts.kept).double()
+    ones = torch.ones(len(weights), len(y), dtype=torch.float64)
+    found: list[float] = (_within(x, weights) - 2 * _between(x, y, weights, ones) + parts.view.reals.kid_part.mean).tolist()
+    return found
+
+
 KID = Metric(
     name="kid",
     about=About(
@@ -149,4 +154,5 @@ KID = Metric(
     scale=1000,
     decimals=1,
     compute=compute,
+    of_parts=of_parts,
 )

@@ -12,7 +12,7 @@ from cgm.evaluation.metrics.needs import SAMPLES, TARGETS, Need
 if TYPE_CHECKING:
     import numpy as np
 
-    from cgm.evaluation.view import Block, View
+    from cgm.evaluation.view import Block, Parts, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,10 @@ class Metric:
     """The name of those values, where it isn't the metric's."""
     compute: Callable[[View], Value]
     """Called only where the needs are met."""
+    of_parts: Callable[[Parts], list[float]] | None = None
+    """G: :meth:`compute`'s values of parts of the images, all at once. Intervals over images need them without each of 20 groups; worth
+    writing where most of the work is the same for all parts, such as products among all images. None: each part is computed by itself.
+    Called only where every part meets the needs."""
 
     def __post_init__(self) -> None:
         if (self.direction == "target") != (self.target is not None):
@@ -100,3 +104,8 @@ class Metric:
     def value(self, view: View) -> Value:
         reason = self.lacking(view)
         return Value(value=None, note=reason) if reason else self.compute(view)
+
+    def values_of_parts(self, parts: Parts) -> list[float | None]:
+        if self.of_parts is None or any(self.lacking(part) for part in parts.each()):
+            return [self.value(part).value for part in parts.each()]
+        return [*self.of_parts(parts)]

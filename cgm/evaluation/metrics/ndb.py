@@ -12,7 +12,7 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import BINS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def ndb(fake_shares: np.ndarray, real_shares: np.ndarray, n_fake: int, n_real: int, alpha: float = 0.05) -> float:
@@ -32,6 +32,12 @@ def compute(view: View) -> Value:
     return Value(value=value, n_real=trained, n_fake=view.count)
 
 
+def of_parts(parts: Parts) -> list[float]:
+    reals, counts = parts.view.reals, parts.kept.sum(1)
+    found = zip(parts.once(bins.of_parts), counts, strict=True)
+    return [ndb(shares, reals.shares, int(count), len(reals.features)) for shares, count in found]
+
+
 NDB = Metric(
     name="ndb",
     about=About(
@@ -45,4 +51,5 @@ NDB = Metric(
     judge="judge",
     needs=(BINS,),
     compute=compute,
+    of_parts=of_parts,
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgm.core.lazy import np
+from cgm.core.lazy import np, torch
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks, neighbourhood
-from cgm.evaluation.metrics.blocks import nearest_others
+from cgm.evaluation.metrics.blocks import nearest_others, nearest_others_of_parts
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import NEIGHBOURS, TWO_OUTPUTS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 NEAR_DUPLICATES = 0.05
 """The share of reals that count as near duplicates of another real, by definition."""
@@ -45,6 +45,16 @@ def compute(view: View) -> Value:
     return Value(value=share_within(fake, real), n_real=view.count, n_fake=view.count, columns=columns)
 
 
+def of_parts(parts: Parts) -> list[float]:
+    view = parts.view
+    if any(NEIGHBOURS.lacking(part) for part in parts.each()):
+        kept = torch.from_numpy(parts.kept)
+        nearest = nearest_others_of_parts(checks.features(view.features, "features"), kept)[..., 0].sqrt()
+        real = nearest_other(view.subset)
+        return [share_within(fake[part].numpy(), real) for fake, part in zip(nearest, kept, strict=True)]
+    return [share_within(found.nearest_fake, found.nearest_real) for found in parts.once(neighbourhood.of_parts)]
+
+
 NEAR_DUPLICATE_SHARE = Metric(
     name="near_duplicate_share",
     about=About(
@@ -60,4 +70,5 @@ NEAR_DUPLICATE_SHARE = Metric(
     judge="judge",
     needs=(TWO_OUTPUTS,),
     compute=compute,
+    of_parts=of_parts,
 )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cgm.core.lazy import torch
+from cgm.core.lazy import np, torch
 from cgm.evaluation.metrics import checks
-from cgm.evaluation.metrics.blocks import NEAR, nearest_others, squared_distances, squared_norms
+from cgm.evaluation.metrics.blocks import NEAR, nearest_others, nearest_others_of_parts, squared_distances, squared_norms
 from cgm.evaluation.metrics.metric import Value
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 KYNKAANNIEMI = "Kynkäänniemi et al., NeurIPS 2019"
 NAEEM = "Naeem et al., ICML 2020"
@@ -41,30 +40,44 @@ def neighbourhood(fake: np.ndarray, real: np.ndarray, k: int) -> Neighbourhood:
 
     A ball reaches to its centre's k-th nearest neighbour among its own kind and holds its border. Needs more than ``k`` rows of each.
     """
+    return neighbourhoods(fake, real, k, np.ones((1, len(fake)), dtype=bool))[0]
+
+
+def neighbourhoods(fake: np.ndarray, real: np.ndarray, k: int, kept: np.ndarray) -> list[Neighbourhood]:
+    """:func:`neighbourhood` of each part of the fakes, by bool G×N; each distance is computed once."""
     x, y = checks.two_features(fake, real, at_least=k + 1)
-    nearest_x, nearest_y = nearest_others(x, k), nearest_others(y, k)
-    radius_x, radius_y = _squared_radii(x, nearest_x), _squared_radii(y, nearest_y)
+    parts = torch.from_numpy(kept)
+    nearest_x, nearest_y = nearest_others_of_parts(x, parts, k), nearest_others(y, k)
+    radius_x = _squared_radii(x, nearest_x).masked_fill(~parts, -1)  # a row outside the part has no ball
+    radius_y = _squared_radii(y, nearest_y)
     inside_count = torch.zeros(len(x), dtype=torch.int64)
-    recalled = covered = 0
+    recalled, covered = torch.zeros(2, len(parts), dtype=torch.int64)
     for rows, squared in squared_distances(y, x):
         inside = squared <= radius_y[rows, None]
         inside_count += inside.sum(0)
-        covered += int(inside.any(1).sum())
-        recalled += int((squared <= radius_x).any(1).sum())
-    return Neighbourhood(
-        precision=float((inside_count > 0).double().mean()),
-        recall=recalled / len(y),
-        density=float(inside_count.double().mean()) / k,
-        coverage=covered / len(y),
-        inside=(inside_count > 0).numpy(),
-        nearest_fake=nearest_x[:, 0].sqrt().numpy(),
-        nearest_real=nearest_y[:, 0].sqrt().numpy(),
-    )
+        covered += (inside.float() @ parts.T.float() > 0).sum(0)
+        recalled += torch.stack([(squared <= radius).any(1).sum() for radius in radius_x])
+    return [
+        Neighbourhood(
+            precision=float((inside_count[part] > 0).double().mean()),
+            recall=int(recalled[index]) / len(y),
+            density=float(inside_count[part].double().mean()) / k,
+            coverage=int(covered[index]) / len(y),
+            inside=(inside_count[part] > 0).numpy(),
+            nearest_fake=nearest_x[index, part, 0].sqrt().numpy(),
+            nearest_real=nearest_y[:, 0].sqrt().numpy(),
+        )
+        for index, part in enumerate(parts)
+    ]
 
 
 def of_outputs(view: View) -> Neighbourhood:
     """Of the outputs, beside as many reals."""
     return neighbourhood(view.features, view.subset, view.config.neighbours)
+
+
+def of_parts(parts: Parts) -> list[Neighbourhood]:
+    return neighbourhoods(parts.view.features, parts.view.subset, parts.view.config.neighbours, parts.kept)
 
 
 def value_of(view: View, value: float) -> Value:
@@ -73,6 +86,6 @@ def value_of(view: View, value: float) -> Value:
 
 
 def _squared_radii(x: Tensor, nearest: Tensor) -> Tensor:
-    """Of the balls that reach to the last of ``nearest``, N×k. What rounding could move beyond the border is let in."""
-    squared = nearest[:, -1]
+    """Of the balls that reach to the last of ``nearest``, …N×k. What rounding could move beyond the border is let in."""
+    squared = nearest[..., -1]
     return squared + NEAR * (squared + squared_norms(x))

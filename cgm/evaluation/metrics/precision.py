@@ -12,13 +12,17 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import NEIGHBOURS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def compute(view: View) -> Value:
     found = view.once(neighbourhood.of_outputs)
     value = neighbourhood.value_of(view, found.precision)
     return replace(value, columns={"precision": found.inside.astype(np.float64)})  # 1: the image counts for it
+
+
+def of_parts(parts: Parts) -> list[float]:
+    return [found.precision for found in parts.once(neighbourhood.of_parts)]
 
 
 PRECISION = Metric(
@@ -35,4 +39,5 @@ PRECISION = Metric(
     needs=(NEIGHBOURS,),
     main=True,
     compute=compute,
+    of_parts=of_parts,
 )

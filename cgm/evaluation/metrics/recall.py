@@ -10,11 +10,15 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import NEIGHBOURS
 
 if TYPE_CHECKING:
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def compute(view: View) -> Value:
     return neighbourhood.value_of(view, view.once(neighbourhood.of_outputs).recall)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    return [found.recall for found in parts.once(neighbourhood.of_parts)]
 
 
 RECALL = Metric(
@@ -31,4 +35,5 @@ RECALL = Metric(
     needs=(NEIGHBOURS,),
     main=True,
     compute=compute,
+    of_parts=of_parts,
 )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgm.core.lazy import torch
+from cgm.core.lazy import np, torch
 from cgm.core.registry import About
 from cgm.evaluation.metrics import checks
-from cgm.evaluation.metrics.blocks import directions, row_blocks, squared_norms
+from cgm.evaluation.metrics.blocks import directions, eigenvalues, grams_of_parts, row_blocks, squared_norms
 from cgm.evaluation.metrics.metric import Metric, Value
 
 if TYPE_CHECKING:
-    import numpy as np
+    from torch import Tensor
 
-    from cgm.evaluation.view import View
+    from cgm.evaluation.view import Parts, View
 
 
 def vendi(values: np.ndarray) -> float:
@@ -33,12 +33,26 @@ def vendi(values: np.ndarray) -> float:
         for _, block in row_blocks(x):
             unit = directions(block)
             gram.addmm_(unit.T, unit)
-    eigenvalues = torch.linalg.eigvalsh(gram / len(x)).clamp_min(0)
-    return float(torch.exp(torch.special.entr(eigenvalues).sum()))
+    return _effective_number(gram / len(x))
+
+
+def of_reals(view: View) -> float:
+    return vendi(view.subset)
 
 
 def compute(view: View) -> Value:
-    return Value(value=vendi(view.features) / vendi(view.subset), n_real=len(view.subset), n_fake=view.count)
+    return Value(value=vendi(view.features) / view.for_all(of_reals), n_real=len(view.subset), n_fake=view.count)
+
+
+def of_parts(parts: Parts) -> list[float]:
+    x, kept = checks.features(parts.view.features, "features"), torch.from_numpy(parts.kept)
+    grams = grams_of_parts(directions(x), kept)
+    return [_effective_number(gram / size) / parts.view.for_all(of_reals) for gram, size in zip(grams, kept.sum(1), strict=True)]
+
+
+def _effective_number(kernel: Tensor) -> float:
+    """exp(−Σ λ log λ) over the eigenvalues λ of a kernel of trace 1."""
+    return float(torch.exp(torch.special.entr(eigenvalues(kernel)).sum()))
 
 
 VENDI_RATIO = Metric(
@@ -55,4 +69,5 @@ VENDI_RATIO = Metric(
     judge="judge",
     main=True,
     compute=compute,
+    of_parts=of_parts,
 )
