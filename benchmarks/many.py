@@ -264,13 +264,15 @@ def _section(reals: Mapping[str, Any], known: Mapping[str, Any], whole: Mapping[
             + ", ".join(f"{judge} {width}" for judge, width in WIDTHS.items())
             + ".",
             table(["part", *(f"s, {judge}" for judge in WIDTHS), *(f"MiB, {judge}" for judge in WIDTHS)], rows),
-            f"### The passes over the pictures\n\nMeasured on {some:,} made pictures of {size} px with {SAMPLES} samples in a memory map, and as many\n"
-            "train pairs, through both judges and LPIPS (alex), with the statistics of so few. Hours are extrapolated to\n"
+            "### The passes over the pictures\n\n"
+            f"Measured on {some:,} made pictures of {size} px with {SAMPLES} samples in a memory map, and as many train pairs,\n"
+            "through both judges and LPIPS (alex), with the statistics of so few. Hours are extrapolated to\n"
             f"{images:,} in proportion.",
             table(["part", "s", f"h of {images:,}", "MiB"], passes),
-            "What was seen through a judge, and its reference, are dropped before the next one looks. So the peak of an evaluation is\n"
-            f"that of one judge: of its statistics, or of its pass, to which {HELD} matrices of features ({held:.0f} MiB) are added here, for\n"
-            f"that many are held beside the blocks of pictures by its end. The larger of the two is {at_most:.1f} GiB.",
+            "What was seen through a judge, and its reference, are dropped before the next one looks. So the peak of an\n"
+            "evaluation is that of one judge: of its statistics, or of its pass, to which here are added the\n"
+            f"{HELD} matrices of features ({held:.0f} MiB) that are held beside the blocks of pictures by its end. The larger of the two\n"
+            f"is {at_most:.1f} GiB.",
         ]
     )
 

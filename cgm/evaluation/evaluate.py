@@ -82,8 +82,8 @@ def evaluate_outputs(
     is what all but ``intra_diversity`` see.
 
     ``judge``, ``reference``: the judge that leads, if it is loaded already, and its reference; ``others``: the rest of them. A reference
-    that is given as :data:`~cgm.evaluation.reference.Stored` is held only while its judge's metrics are computed. ``label``: under which the
-    progress is shown on standard error, with the network behind it; empty: nothing is.
+    that is given as :data:`~cgm.evaluation.reference.Stored` is held only while its judge's metrics are computed. ``label``: under which
+    the progress is shown on standard error, with the network behind it; empty: nothing is.
     Returns a dictionary and a table with one row a test image, in order. The dictionary: ``device``, where networks looked; ``metrics``,
     ``judges``, ``n_real``, ``n_fake`` by measure (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%)
     and ``chance`` (what guessing scores), of those that have them; ``spectrum``: the mean radial spectra of the outputs and of what they
