@@ -7,6 +7,8 @@ together) and ``data/weights.json``. It writes to ``data/reference/<dataset>/``:
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from cgm.core.files import replacing, write_json
@@ -15,8 +17,8 @@ from cgm.data.prepared import open_prepared
 from cgm.evaluation import competence
 from cgm.evaluation.baselines import reference_rows
 from cgm.evaluation.evaluate import Another
-from cgm.evaluation.judges import device_of, load_judge, missing
-from cgm.evaluation.reference import build_reference
+from cgm.evaluation.judges import Judge, device_of, load_judge, missing
+from cgm.evaluation.reference import Reference, Stored, build_reference
 from cgm.experiment import paths
 from cgm.experiment.params import Params
 from pipeline.stage_command import main
@@ -29,20 +31,23 @@ def run(params: Params, dataset: str) -> None:
     judge = load_judge(config.judge, device_of(config))
     group_of = {picture.id: picture.group for picture in read_listing(paths.raw(dataset)) if picture.split == "test"}
     alike = [group_of.get(identity) or identity for identity in prepared.ids("test", "A")]
-    reference = build_reference(prepared, config, judge, alike)
-    others = []
-    for name in (each.name for each in config.others):
-        if name in reasons:
-            others.append(Another(name=name, reason=reasons[name]))
-        else:
-            other = load_judge(name, device_of(config))
-            others.append(Another(name=name, judge=other, reference=build_reference(prepared, config, other, alike)))
-    rows = reference_rows(prepared, reference, config, judge, others)
+    label = f"reference {dataset}"
     with replacing(paths.reference(dataset)) as folder:
         folder.mkdir()
-        for each in (reference, *(other.reference for other in others)):
-            if each is not None:
-                each.save(folder / f"{each.judge}.npz")
+
+        def stored(judge: Judge) -> Stored:
+            path = folder / f"{judge.name}.npz"
+            build_reference(prepared, config, judge, alike, label=label).save(path)
+            return partial(Reference.load, path)
+
+        reference, others = stored(judge), []
+        for name in (each.name for each in config.others):
+            if name in reasons:
+                others.append(Another(name=name, reason=reasons[name]))
+            else:
+                other = load_judge(name, device_of(config))
+                others.append(Another(name=name, judge=other, reference=stored(other)))
+        rows = reference_rows(prepared, reference, config, judge, others, label=label)
         write_json(
             folder / "scores.json",
             {
@@ -50,7 +55,7 @@ def run(params: Params, dataset: str) -> None:
                 "judge": {"name": judge.name, "sha256": judge.sha256},
                 "others": [{"name": other.name, "sha256": other.judge.sha256 if other.judge else None} for other in others],
                 "rows": rows,
-                "validation": competence.untrained(prepared, reference, judge),
+                "validation": competence.untrained(prepared, reference(), judge),
             },
         )
 

@@ -61,6 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
             train=arguments.train,
             config=config,
             dataset=arguments.dataset or NAME,
+            label=f"score {arguments.outputs}",
         )
     print(table(rows, arguments))
     if arguments.json:

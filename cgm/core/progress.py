@@ -1,16 +1,21 @@
-"""How far a training is: a bar with images/s and time left on a terminal, ten plain lines in a log."""
+"""How far a training or an evaluation is: a bar with images/s and time left on a terminal, ten plain lines in a log."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
+if TYPE_CHECKING:
+    import numpy as np
+
 T = TypeVar("T")
+PATIENCE = 10.0
+"""Seconds: of an evaluation's parts that take no longer, nothing is said."""
 
 
 def evenly_spaced_steps(total: int, count: int) -> set[int]:
@@ -18,22 +23,38 @@ def evenly_spaced_steps(total: int, count: int) -> set[int]:
     return {math.ceil(total * (index + 1) / count) for index in range(count)}
 
 
-def counted(items: Iterable[T], total: int, name: str, unit: str = "image") -> Iterator[T]:
-    """``items``, with a bar on a terminal and five plain lines in a log. Standard error."""
+def counted(items: Iterable[T], total: int, name: str, unit: str = "image", patience: float = 0.0) -> Iterator[T]:
+    """``items``, with a bar on a terminal and five plain lines in a log, both from ``patience`` seconds on. Standard error."""
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=name, unit=unit)
+        yield from tqdm(items, total=total, desc=name, unit=unit, delay=patience)
         return
+    clock = time.monotonic()
     for done, item in enumerate(items, start=1):
-        if done * 5 // total > (done - 1) * 5 // total:
+        if done * 5 // total > (done - 1) * 5 // total and time.monotonic() - clock >= patience:
             print(f"{name}: {done} of {total} {unit}s", file=sys.stderr, flush=True)
         yield item
 
 
-class Progress:
-    """``shown`` is false where another process of the same run talks to the user."""
+def passing(blocks: Iterable[np.ndarray], total: int, label: str) -> Iterator[np.ndarray]:
+    """``blocks``, a row an image, as :class:`Progress` shows a pass over ``total`` images; silent for an empty label, and for a pass within
+    :data:`PATIENCE`."""
+    done = 0
+    with Progress(label, total, 0, 1, shown=bool(label), unit="image", patience=PATIENCE) as progress:
+        for block in blocks:
+            yield block
+            done += len(block)
+            progress.update(done)
 
-    def __init__(self, label: str, total: int, start: int, batch_size: int, shown: bool = True) -> None:
+
+class Progress:
+    """``total``, ``start``: in steps of ``batch_size`` images each. ``shown`` is false where another process of the same run talks to the
+    user. ``patience``: seconds; of what takes no longer nothing is shown."""
+
+    def __init__(
+        self, label: str, total: int, start: int, batch_size: int, shown: bool = True, unit: str = "step", patience: float = 0.0
+    ) -> None:
         self._label, self._total, self._start, self._batch = label, total, start, batch_size
+        self._done, self._unit, self._patience = start, unit, patience
         self._bar = tqdm(
             total=total * batch_size,
             initial=start * batch_size,
@@ -42,6 +63,7 @@ class Progress:
             file=sys.stderr,
             disable=None if shown else True,
             mininterval=0.5,
+            delay=patience,
         )
         self._lines = evenly_spaced_steps(total, 10) if shown and self._bar.disable else set()
         self._clock = time.monotonic()
@@ -49,14 +71,24 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def update(self, step: int, history: list[dict[str, float]]) -> None:
-        self._bar.update(self._batch)
-        if step in self._lines:
-            rate = (step - self._start) * self._batch / (time.monotonic() - self._clock)
+    def update(self, step: int, history: Sequence[dict[str, float]] = ()) -> None:
+        """``step``: how many are done. The last row of ``history`` is shown with them."""
+        self._bar.update((step - self._done) * self._batch)
+        self._done = step
+        if due := {line for line in self._lines if line <= step}:
+            self._lines -= due
+            seconds = time.monotonic() - self._clock
+            rate = (step - self._start) * self._batch / seconds
             left = (self._total - step) * self._batch / rate
+            if seconds + left < self._patience:
+                return
             last = history[-1] if history else {}
-            losses = " ".join(f"{name} {value:.4g}" for name, value in last.items() if "/" in name)
-            print(f"{self._label}: {step}/{self._total} steps, {rate:.0f} img/s, {left:.0f} s left; {losses}", file=sys.stderr, flush=True)
+            losses = "".join(f" {name} {value:.4g}" for name, value in last.items() if "/" in name)
+            print(
+                f"{self._label}: {step}/{self._total} {self._unit}s, {rate:.0f} img/s, {left:.0f} s left{losses and ';'}{losses}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from cgm.evaluation.measures import key_of, planned
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.metrics.metric import Value
 from cgm.evaluation.metrics.needs import PAIRS
-from cgm.evaluation.reference import Reference, reals_of
+from cgm.evaluation.reference import Reference, Stored, opened, reals_of
 from cgm.experiment.settings import Evaluation
 
 if TYPE_CHECKING:
@@ -25,28 +26,42 @@ CHUNK = 512
 
 
 def reference_rows(
-    prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge | None = None, others: Sequence[Another] = ()
+    prepared: Prepared,
+    reference: Reference | Stored,
+    config: Evaluation,
+    judge: Judge | None = None,
+    others: Sequence[Another] = (),
+    *,
+    label: str = "",
 ) -> list[dict[str, Any]]:
     """Rows {method, seed, metric, judge, value, n_real, n_fake, status}: the real-vs-real floor of each split, then the baselines.
     ``metric`` is the measure's key.
 
-    The baselines go through :func:`cgm.evaluation.evaluate.evaluate_outputs`, as every method's outputs do.
+    The baselines go through :func:`cgm.evaluation.evaluate.evaluate_outputs`, as every method's outputs do, with ``label`` and their name.
     """
     judge = judge or load_judge(config.judge, device_of(config))
     rows = []
     measures = planned(config)
     for split in range(config.floor_splits):
-        scores = floor_scores(prepared, reference, config, judge, split)
+        scores = floor_scores(prepared, opened(reference), config, judge, split)
         for other in others:
             if other.judge is not None and other.reference is not None:
-                found = floor_scores(prepared, other.reference, config, other.judge, split, leads=False)
+                found = floor_scores(prepared, opened(other.reference), config, other.judge, split, leads=False)
                 scores |= {key_of(name, other.name): value for name, value in found.items()}
         for key in (key for key in measures if key in scores):
             value = scores[key]
             rows.append(_row("floor:real", split, key, measures[key].through, value.value, value.n_real, value.n_fake))
     for method, outputs in baselines(prepared):
         result, _ = evaluate_outputs(
-            outputs[None], prepared, reference, config, judge, others=others, check_channel_order=False, with_left_out=False
+            outputs[None],
+            prepared,
+            reference,
+            config,
+            judge,
+            others=others,
+            check_channel_order=False,
+            with_left_out=False,
+            label=label and f"{label} {method}",
         )
         for name, found in result["metrics"].items():
             counts = result["n_real"][name], result["n_fake"][name]
@@ -65,13 +80,13 @@ def floor_scores(
     count = min(len(prepared.rgb("test", "A")), len(order) // 2)
     held, rest = order[:count], order[count:]
     scores = distribution_scores(
-        images[held],
+        taken(images, held),
         reference.features[held],
         reals_of(reference.features[rest], config, generator),
         config,
         judge,
         lambda purpose: numpy_generator(dataset, "", split, f"evaluation/floor/{purpose}"),
-        real_images=lambda: images[rest],
+        real_images=lambda: taken(images, rest),
         conditions=(reference.conditions[held], reference.conditions[rest]) if prepared.paired else None,
         leads=leads,
     )
@@ -90,9 +105,18 @@ def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
     yield "mean_image", np.broadcast_to(mean_image(prepared.rgb("train", "B")), conditions.shape)
     if prepared.paired:
         nearest = nearest_neighbours(conditions, prepared.rgb("train", "A"))
-        yield "nearest_neighbour", prepared.rgb("train", "B")[nearest]
+        yield "nearest_neighbour", taken(prepared.rgb("train", "B"), nearest)
     if prepared.aligned:
         yield "target", np.asarray(prepared.rgb("test", "B"))
+
+
+def taken(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``images[rows]``, uint8, as the map of a temporary file that is gone with it: of many images they are more than the memory."""
+    with tempfile.TemporaryFile(prefix="cgm-") as file:
+        found = np.memmap(file, np.uint8, "w+", shape=(len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), CHUNK):
+        found[start : start + CHUNK] = images[rows[start : start + CHUNK]]
+    return found
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""From outputs to every metric, in one pass: each image is decoded, and sent through the judge, once.
+"""From outputs to every metric, in one pass a judge: each image is decoded, and sent through the judge, once. What was seen through one is
+dropped before the next one looks, so that memory doesn't grow with their number.
 
 Paired metrics, conditioning and sharpness compare with the test targets; distribution and diversity metrics with the *train* targets,
 since against the same test targets any method whose outputs share their content (even a blur) would score below real-vs-real.
@@ -6,8 +7,9 @@ since against the same test targets any method whose outputs share their content
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import pandas as pd
 import torch
 
 from cgm.core.errors import UserError
+from cgm.core.progress import PATIENCE, counted
 from cgm.core.seeds import numpy_generator
 from cgm.data.prepared import as_rgb
 from cgm.evaluation.judges import Judge, device_of, load_judge
@@ -24,7 +27,7 @@ from cgm.evaluation.metrics import METRICS, checks
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS
 from cgm.evaluation.metrics.spectrum import frequencies
-from cgm.evaluation.reference import Reals, Reference
+from cgm.evaluation.reference import Reals, Reference, Stored, opened
 from cgm.evaluation.view import Parts, Seen, View
 from cgm.experiment.settings import Evaluation, WantedLPIPS
 
@@ -43,12 +46,22 @@ MOST_LEFT_OUT = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What was seen through one network, by measure and by column."""
+
+    values: dict[str, Value]
+    columns: dict[str, np.ndarray]
+    left_out: dict[str, list[float | None]]
+    group_sizes: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Another:
     """A judge beside the one that leads."""
 
     name: str
     judge: Judge | None = None
-    reference: Reference | None = None
+    reference: Reference | Stored | None = None
     reason: str = ""
     """Why it can't be had, where there is no judge."""
 
@@ -56,18 +69,21 @@ class Another:
 def evaluate_outputs(
     outputs: np.ndarray,
     prepared: Prepared,
-    reference: Reference,
+    reference: Reference | Stored,
     config: Evaluation,
     judge: Judge | None = None,
     *,
-    others: Iterable[Another] = (),
+    others: Sequence[Another] = (),
     check_channel_order: bool = True,
     with_left_out: bool = True,
+    label: str = "",
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Every measure (:mod:`cgm.evaluation.measures`) of ``outputs``, uint8 K×N×H×W×C over the test split (a memory map will do); sample 0
     is what all but ``intra_diversity`` see.
 
-    ``judge``, ``reference``: the judge that leads, if it is loaded already, and its reference; ``others``: the rest of them.
+    ``judge``, ``reference``: the judge that leads, if it is loaded already, and its reference; ``others``: the rest of them. A reference
+    that is given as :data:`~cgm.evaluation.reference.Stored` is held only while its judge's metrics are computed. ``label``: under which
+    the progress is shown on standard error, with the network behind it; empty: nothing is.
     Returns a dictionary and a table with one row a test image, in order. The dictionary: ``device``, where networks looked; ``metrics``,
     ``judges``, ``n_real``, ``n_fake`` by measure (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%)
     and ``chance`` (what guessing scores), of those that have them; ``spectrum``: the mean radial spectra of the outputs and of what they
@@ -78,30 +94,43 @@ def evaluate_outputs(
     exchange the channels.
     Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR.
     """
-    _check(outputs, prepared, reference, config.judge)
+    for other in others:  # a mistake is told before anything is looked at
+        if other.judge is not None and other.reference is not None:
+            _check(outputs, prepared, opened(other.reference), other.name)
+    known = opened(reference)
+    _check(outputs, prepared, known, config.judge)
     outputs = as_rgb(outputs)
+    groups = known.groups if with_left_out else None
+    judge = judge or load_judge(config.judge, device_of(config))
+    measures = planned(config)
     first, *variants = config.lpips or (None,)
-    lead = _view(outputs, prepared, reference, config, judge or load_judge(config.judge, device_of(config)), METRICS, first)
+
+    def told(network: str) -> str:
+        return label and f"{label} ({network})"
+
+    lead = _view(outputs, prepared, known, config, judge, METRICS, first, told(config.judge))
     if check_channel_order and lead.targets is not None:
         _check_channel_order(lead.seen.channels)
-    views: dict[str, View | str] = {"": lead}
+    found = {"": _through("", lead, measures, groups, told(config.judge))}
+    count, spectra = lead.count, {"outputs": lead.spectrum.tolist(), "targets": lead.real_spectrum.tolist()}
+    del lead
+    perceptual = {name: metric for name, metric in METRICS.items() if metric.judge == "lpips"}
+    for each in filter(None, variants):
+        part = _view(outputs, prepared, known, config, judge, perceptual, each, told(each.name))
+        found[each.name] = _through(each.name, part, measures, groups, told(each.name))
+        del part
+    del known
     judged = {name: metric for name, metric in METRICS.items() if metric.judge == "judge"}
     for other in others:
-        views[other.name] = other.reason
-        if other.judge is not None and other.reference is not None:
-            _check(outputs, prepared, other.reference, other.name)
-            views[other.name] = _view(outputs, prepared, other.reference, config, other.judge, judged, None)
-    perceptual = {name: metric for name, metric in METRICS.items() if metric.judge == "lpips"}
-    views |= {each.name: _view(outputs, prepared, reference, config, lead.judge, perceptual, each) for each in variants if each}
+        beside = _beside(other, outputs, prepared, config, judged, told(other.name))
+        found[other.name] = _through(other.name, beside, measures, groups, told(other.name))
+        del beside
 
-    measures = {key: measure for key, measure in planned(config).items() if network_of(key) in views}
-    values = {key: _value(measure.metric, views[network_of(key)]) for key, measure in measures.items()}
-    columns = {
-        key_of(column, network): found
-        for network, view in views.items()
-        if isinstance(view, View)
-        for column, found in _columns(view, [value for key, value in values.items() if network_of(key) == network]).items()
-    }
+    values = {key: found[network_of(key)].values[key] for key in measures if network_of(key) in found}
+    left_out = {key: found[network_of(key)].left_out[key] for key in values if key in found[network_of(key)].left_out}
+    columns: dict[str, np.ndarray] = {}
+    for network in ("", *(other.name for other in others), *(each.name for each in variants if each)):
+        columns |= found[network].columns
     result = {
         "device": _device_name(config),
         "metrics": {key: value.value for key, value in values.items()},
@@ -111,16 +140,37 @@ def evaluate_outputs(
         "notes": {key: value.note for key, value in values.items() if value.value is None},
         "intervals": {key: list(value.interval) for key, value in values.items() if value.interval is not None},
         "chance": {key: value.chance for key, value in values.items() if value.chance is not None},
-        **_left_out(measures, views, values, reference.groups if with_left_out else None),
-        "spectrum": {
-            "frequencies": frequencies(*outputs.shape[2:4]).tolist(),
-            "outputs": lead.spectrum.tolist(),
-            "targets": lead.real_spectrum.tolist(),
-        },
+        "left_out": left_out,
+        "group_sizes": found[""].group_sizes,
+        "spectrum": {"frequencies": frequencies(*outputs.shape[2:4]).tolist(), **spectra},
     }
     order = sorted(columns, key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else len(FIRST_COLUMNS))
-    table = {"index": np.arange(lead.count), "id": prepared.ids("test", "A"), **{name: columns[name] for name in order}}
+    table = {"index": np.arange(count), "id": prepared.ids("test", "A"), **{name: columns[name] for name in order}}
     return result, pd.DataFrame(table)
+
+
+def _through(network: str, view: View | str, measures: Mapping[str, Measure], groups: np.ndarray | None, label: str) -> _Found:
+    """What is seen through one network. ``view``: or the reason why there is none."""
+    own = {key: measure for key, measure in measures.items() if network_of(key) == network}
+    if isinstance(view, View):
+        _ = view.seen  # its progress comes first
+    shown = counted(own.items(), len(own), f"{label}: statistics", "metric", PATIENCE) if label else own.items()
+    values = {key: _value(measure.metric, view) for key, measure in shown}
+    columns = _columns(view, values.values()) if isinstance(view, View) else {}
+    return _Found(
+        values=values,
+        columns={key_of(column, network): column_values for column, column_values in columns.items()},
+        **_left_out(own, view, values, groups),
+    )
+
+
+def _beside(
+    other: Another, outputs: np.ndarray, prepared: Prepared, config: Evaluation, metrics: Mapping[str, Metric], label: str
+) -> View | str:
+    """Through a judge beside the one that leads, or the reason why it can't be had."""
+    if other.judge is None or other.reference is None:
+        return other.reason
+    return _view(outputs, prepared, opened(other.reference), config, other.judge, metrics, None, label)
 
 
 def _device_name(config: Evaluation) -> str:
@@ -133,20 +183,18 @@ def _value(metric: Metric, view: View | str) -> Value:
     return Value(value=None, note=view) if isinstance(view, str) else metric.value(view)
 
 
-def _left_out(
-    measures: Mapping[str, Measure], views: Mapping[str, View | str], values: Mapping[str, Value], groups: np.ndarray | None
-) -> dict[str, Any]:
+def _left_out(measures: Mapping[str, Measure], view: View | str, values: Mapping[str, Value], groups: np.ndarray | None) -> dict[str, Any]:
     """``left_out`` and ``group_sizes``. Nothing of a measure that has no value without some group, nor of a metric that sends whole sets
     through a network of its own: it would look at all images again, for each group."""
     sizes = np.zeros(0, np.int64) if groups is None else np.bincount(groups)
     if groups is None or len(sizes) < 2 or len(groups) > MOST_LEFT_OUT:
         return {"left_out": {}, "group_sizes": []}
     kept = groups != np.arange(len(sizes))[:, None]
-    parts = {network: Parts(view, kept) for network, view in views.items() if isinstance(view, View)}
+    parts = None if isinstance(view, str) else Parts(view, kept)
     found = {
-        key: measures[key].metric.values_of_parts(parts[network_of(key)])
+        key: measures[key].metric.values_of_parts(parts)
         for key, value in values.items()
-        if value.value is not None and not (measures[key].metric.network and measures[key].metric.per_image is None)
+        if parts is not None and value.value is not None and not (measures[key].metric.network and measures[key].metric.per_image is None)
     }
     return {"left_out": {key: without for key, without in found.items() if None not in without}, "group_sizes": sizes.tolist()}
 
@@ -204,6 +252,7 @@ def _view(
     judge: Judge,
     metrics: Mapping[str, Metric],
     lpips: WantedLPIPS | None,
+    label: str,
 ) -> View:
     dataset = str(prepared.card["dataset"])
     return View(
@@ -220,7 +269,7 @@ def _view(
         config=config,
         metrics=metrics,
         generator=lambda purpose: numpy_generator(dataset, "", 0, f"evaluation/{purpose}"),
-        look=look,
+        look=partial(look, label=label),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cgm.core.progress import passing
+from cgm.evaluation.judges import Judge
 from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.derangement import derangement
 from cgm.evaluation.metrics.spectrum import of_outputs, of_targets
@@ -13,9 +15,9 @@ BLOCK = 32
 """Test images that are held in memory at a time, and among which pairgain exchanges targets."""
 
 
-def look(view: View) -> Seen:
+def look(view: View, label: str = "") -> Seen:
     """Features, spectra and the per-image values of every metric whose needs are met. Memory is bounded by the block; only what
-    :class:`~cgm.evaluation.view.Seen` holds is kept."""
+    :class:`~cgm.evaluation.view.Seen` holds is kept. ``label``: under which the progress is shown; empty: nothing is."""
     metrics = {metric.column_name: metric.per_image for metric in view.metrics.values() if metric.per_image and not metric.lacking(view)}
     judged, pixels = "judge" in view.looked_through, "none" in view.looked_through
     blocks = derangement(view.count, view.generator("order"), BLOCK) if view.count > 1 else [np.array([0])]
@@ -25,7 +27,7 @@ def look(view: View) -> Seen:
     profiles, target_profiles = _Rows(view.count, np.float64), _Rows(view.count, np.float64)
     channels: list[checks.ChannelOrder] = []
     start = 0
-    for rows in blocks:
+    for rows in passing(blocks, view.count, label):
         block = Block(view, rows, start)
         start += len(rows)
         if judged:
@@ -47,6 +49,15 @@ def look(view: View) -> Seen:
         target_profiles=target_profiles.values if pixels and aligned else None,
         channels=checks.ChannelOrder.joined(channels) if channels else None,
     )
+
+
+def features_of(images: np.ndarray, judge: Judge, label: str = "") -> np.ndarray:
+    """uint8 N×H×W×3 (a memory map will do) → the judge's features, float32 N×D. ``label``: as for :func:`look`."""
+    found = _Rows(len(images))
+    blocks = np.split(np.arange(len(images)), range(BLOCK, len(images), BLOCK))
+    for rows in passing(blocks, len(images), label):
+        found.put(rows, judge.features(images[rows[0] : rows[-1] + 1]))
+    return found.values
 
 
 class _Rows:

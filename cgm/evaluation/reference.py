@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.core.seeds import numpy_generator
 from cgm.evaluation.judges import Judge, device_of, load_judge
+from cgm.evaluation.look import features_of
 from cgm.evaluation.metrics.bins import bin_shares, kmeans
 from cgm.evaluation.metrics.blocks import distinct
 from cgm.evaluation.metrics.frechet import Moments, moments
@@ -92,9 +93,20 @@ class Reference(Reals):
         return cls(**values)
 
 
-def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None = None, alike: Sequence[str] | None = None) -> Reference:
+Stored = Callable[[], Reference]
+"""Reads a reference when it is asked for. Of 50,000 images one is 1 GiB, so that no more than one should be held at a time."""
+
+
+def opened(reference: Reference | Stored) -> Reference:
+    return reference if isinstance(reference, Reference) else reference()
+
+
+def build_reference(
+    prepared: Prepared, config: Evaluation, judge: Judge | None = None, alike: Sequence[str] | None = None, *, label: str = ""
+) -> Reference:
     """The reference of a dataset. ``judge``: if ``config``'s is loaded already. ``alike``: a label for each test condition; those with the
-    same one belong together, as crops of one photograph do. None: nothing is known of that.
+    same one belong together, as crops of one photograph do. None: nothing is known of that. ``label``: under which the progress of the
+    passes over the images is shown; empty: nothing is.
 
     Raises :class:`UserError` where there is but one train target.
     """
@@ -102,7 +114,11 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
     dataset, targets = str(prepared.card["dataset"]), prepared.rgb("train", "B")
     if len(targets) < 2:
         raise UserError(f"data/prepared/{dataset}: found 1 train target, expected 2 or more to compare outputs with")
-    features = judge.features(targets)
+
+    def seen(split: str, side: str) -> np.ndarray:
+        return features_of(prepared.rgb(split, side), judge, label and f"{label} {split}/{side} ({judge.name})")
+
+    features = seen("train", "B")
     reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
     none = features[:0]
     return Reference(
@@ -110,8 +126,8 @@ def build_reference(prepared: Prepared, config: Evaluation, judge: Judge | None 
         judge=judge.name,
         judge_sha256=judge.sha256,
         data_sha256=prepared.data_sha256,
-        conditions=judge.features(prepared.rgb("train", "A")) if prepared.paired else none,
-        test_conditions=judge.features(prepared.rgb("test", "A")) if prepared.paired else none,
+        conditions=seen("train", "A") if prepared.paired else none,
+        test_conditions=seen("test", "A") if prepared.paired else none,
         spectrum=radial_spectrum(targets)[1].mean(axis=0),
         groups=image_groups(alike, len(prepared.images("test", "A")), numpy_generator(dataset, "", 0, "evaluation/groups")),
     )

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from cgm.evaluation.baselines import floor_scores
 from cgm.evaluation.evaluate import Another, evaluate_outputs
 from cgm.evaluation.judges import device_of, load_judge
 from cgm.evaluation.measures import key_of, planned
-from cgm.evaluation.reference import build_reference
+from cgm.evaluation.reference import Reference, Stored, build_reference
 from cgm.experiment.settings import Evaluation
 
 NAME = "score"
@@ -70,34 +71,49 @@ def score(
     train: Path | None = None,
     config: Evaluation,
     dataset: str = NAME,
+    label: str = "",
 ) -> list[Row]:
     """Every measure of the pictures in the folder ``outputs``.
 
     ``targets``: each output's own, named like it. ``train``: the reals that distribution and diversity metrics compare with; without it,
     the targets. ``inputs``: what the outputs were made of, named like them, scored beside them. ``dataset``: with a dataset's name, and
-    names in its order, the values are the pipeline's own.
+    names in its order, the values are the pipeline's own. ``label``: under which the progress is shown on standard error; empty: only that
+    of reading the pictures is.
     Raises :class:`UserError` where there is nothing to compare with, names don't belong together, sizes differ or a picture can't be read.
     """
     if targets is None and train is None:
         raise UserError("found outputs alone, expected --targets (each output's own, named like it) or --train (real pictures), or both")
     with _gathered(outputs, targets, inputs, train, dataset) as (made, prepared):
         judges = {each.name: load_judge(each.name, device_of(config)) for each in config.judges}
-        references = {name: build_reference(prepared, config, judge) for name, judge in judges.items()}
+        references: dict[str, Stored] = {}
+        for name, judge in judges.items():
+            path = prepared.folder / f"{name}.npz"
+            build_reference(prepared, config, judge, label=label and f"{label}, reference").save(path)
+            references[name] = partial(Reference.load, path)
         lead, reference = judges[config.judge], references[config.judge]
         others = [Another(name=each.name, judge=judges[each.name], reference=references[each.name]) for each in config.others]
-        result, _ = evaluate_outputs(made[None], prepared, reference, config, lead, others=others)
+        result, _ = evaluate_outputs(made[None], prepared, reference, config, lead, others=others, label=label)
         beside: dict[str, float | None] = {}
         if inputs is not None:
             given = np.asarray(prepared.images("test", "A"))[None]
             scored = evaluate_outputs(
-                given, prepared, reference, config, lead, others=others, check_channel_order=False, with_left_out=False
+                given,
+                prepared,
+                reference,
+                config,
+                lead,
+                others=others,
+                check_channel_order=False,
+                with_left_out=False,
+                label=label and f"{label}, inputs",
             )
             beside = scored[0]["metrics"]
         floors: dict[str, list[float]] = {}
-        held = min(len(made), len(reference.features) // 2)
-        for split in range(config.floor_splits if held > 1 else 0):
-            for name, judge in judges.items():
-                scores = floor_scores(prepared, references[name], config, judge, split, leads=name == config.judge)
+        held = min(len(made), len(prepared.images("train", "B")) // 2)
+        for name, judge in judges.items() if held > 1 else ():
+            known = references[name]()
+            for split in range(config.floor_splits):
+                scores = floor_scores(prepared, known, config, judge, split, leads=name == config.judge)
                 for metric, value in scores.items():
                     if value.value is not None:
                         floors.setdefault(key_of(metric, "" if name == config.judge else name), []).append(value.value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cgm.core.lazy import np
 from cgm.evaluation.metrics import METRICS
+from cgm.evaluation.metrics.pd import pd
 from cgm.evaluation.metrics.spectrum import radial_spectrum
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from cgm.experiment.settings import Evaluation, WantedLPIPS
 
 T = TypeVar("T")
+AT_ONCE = 16
+"""Images in one forward pass of a block. Its maps and what is made of them are several times the embedding, 12 MB an image through
+Inception-2015; more at once would be no faster."""
+COMPARED = 4
+"""Embeddings that are subtracted at a time; bounds the memory, changes no result."""
 
 
 class Shared:
@@ -188,7 +194,8 @@ class Block(Shared):
     @cached_property
     def outputs(self) -> np.ndarray:
         """uint8 n×H×W×3."""
-        found: np.ndarray = self.view.outputs[self.rows]
+        chosen = self.rows if self.view.rows is None else self.view.rows[self.rows]
+        found: np.ndarray = self.view.samples[0][chosen]
         return found
 
     @cached_property
@@ -207,6 +214,12 @@ class Block(Shared):
         """n×P: the judge's perceptual embeddings of the outputs."""
         return self._look[1]
 
+    def target_distances(self, shift: int = 0) -> np.ndarray:
+        """n: the perceptual distance of each output to its target, or to the one ``shift`` images further on in the block."""
+        others = np.roll(np.arange(len(self.rows)), -shift)
+        parts = np.split(np.arange(len(self.rows)), range(COMPARED, len(self.rows), COMPARED))
+        return np.concatenate([pd(self.embedding[part], self.target_embedding[others[part]]) for part in parts])
+
     @property
     def target_features(self) -> np.ndarray:
         return self._look_at_targets[0]
@@ -217,11 +230,23 @@ class Block(Shared):
 
     @cached_property
     def _look(self) -> tuple[np.ndarray, Tensor]:
-        return self.view.judge.look(self.outputs)
+        return self._looked_at(self.outputs)
 
     @cached_property
     def _look_at_targets(self) -> tuple[np.ndarray, Tensor]:
-        return self.view.judge.look(self.targets)
+        return self._looked_at(self.targets)
+
+    def _looked_at(self, images: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        features, whole = [], None
+        for start in range(0, len(images), AT_ONCE):
+            rows = slice(start, min(start + AT_ONCE, len(images)))
+            found, embedding = self.view.judge.look(images[rows])
+            if whole is None:
+                whole = embedding.new_empty((len(images), embedding.shape[1]))
+            whole[rows] = embedding
+            features.append(found)
+        assert whole is not None  # a block holds an image or more
+        return np.concatenate(features), whole
 
 
 def _mean_spectrum(images: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The stages ``reference`` and ``evaluate`` on many small images, through a judge that costs nothing: what they hold in memory.
+"""The stages ``reference`` and ``evaluate`` on many small images, through two judges that cost nothing: what they hold in memory.
 
-``python metrics_at_scale.py FOLDER COUNT`` prints the peak resident memory of each, in bytes. Only the network is a stand-in, for 50,000
-images through the real one would take a quarter of an hour; its features are as wide, and the evaluation's code is all there.
+``python metrics_at_scale.py FOLDER COUNT`` prints the peak resident memory of each, in bytes. Only the networks are stand-ins, for 50,000
+images through the real ones would take hours; their features are as wide, and the evaluation's code is all there.
 """
 
 from __future__ import annotations
@@ -11,27 +11,30 @@ import json
 import multiprocessing
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from cgm.data.prepared import open_prepared
-from cgm.evaluation.evaluate import evaluate_outputs
+from cgm.evaluation.evaluate import Another, evaluate_outputs
 from cgm.evaluation.reference import Reference, build_reference
 from cgm.experiment.settings import Evaluation
 
-SIZE, WIDTH = 32, 1280
-CONFIG = Evaluation(lpips="off")
+SIZE = 32
+WIDTHS = {"efficientnet-lite0": 1280, "inception-2015": 2048}
+CONFIG = Evaluation(judges=tuple(WIDTHS), lpips="off")
 
 
 class StandIn:
     """Random projections of the image, reduced to 8×8 px."""
 
-    name, sha256 = CONFIG.judge, "0" * 64
+    sha256 = "0" * 64
 
-    def __init__(self) -> None:
-        self.projection = np.random.default_rng(0).normal(size=(8 * 8 * 3, WIDTH)).astype(np.float32)
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.projection = np.random.default_rng(0).normal(size=(8 * 8 * 3, WIDTHS[name])).astype(np.float32)
 
     def look(self, images: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
         small = images.reshape(-1, 8, SIZE // 8, 8, SIZE // 8, 3).mean(axis=(2, 4), dtype=np.float32).reshape(len(images), -1) / 255
@@ -73,14 +76,18 @@ def make(folder: Path, count: int) -> None:
 
 def reference(folder: Path) -> None:
     torch.set_num_threads(1)
-    build_reference(open_prepared(folder), CONFIG, StandIn()).save(folder / "reference.npz")
+    for name in WIDTHS:
+        build_reference(open_prepared(folder), CONFIG, StandIn(name)).save(folder / f"{name}.npz")
 
 
 def evaluate(folder: Path) -> None:
     torch.set_num_threads(1)
     outputs = np.load(folder / "test" / "outputs.npy", mmap_mode="r")
-    result, table = evaluate_outputs(outputs, open_prepared(folder), Reference.load(folder / "reference.npz"), CONFIG, StandIn())
-    assert {name for name, value in result["metrics"].items() if value is None} == {"ms_ssim", "lpips", "intra_diversity"}
+    judges = {name: (StandIn(name), partial(Reference.load, folder / f"{name}.npz")) for name in WIDTHS}
+    judge, stored = judges[CONFIG.judge]
+    others = [Another(name=each.name, judge=judges[each.name][0], reference=judges[each.name][1]) for each in CONFIG.others]
+    result, table = evaluate_outputs(outputs, open_prepared(folder), stored, CONFIG, judge, others=others)
+    assert {name.partition(":")[0] for name, value in result["metrics"].items() if value is None} == {"ms_ssim", "intra_diversity"}
     assert len(table) == outputs.shape[1]
 
 

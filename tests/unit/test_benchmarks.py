@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from benchmarks import engines, metrics, precision, stand_in, whole
+from benchmarks import engines, many, metrics, precision, stand_in, whole
 from benchmarks.page import ROOT, renew_section
 from benchmarks.whole import Job, Whole
 from cgm.core.errors import UserError
+from cgm.core.files import write_json
 from cgm.evaluation.metrics import METRICS
 from pipeline.stage_table import load_table
 
-COMMANDS = ("training", "engines", "metrics", "precision", "whole", "carry", "unpack", "study.discrimination")
+COMMANDS = ("training", "engines", "metrics", "many", "precision", "whole", "carry", "unpack", "study.discrimination")
 
 
 def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):
@@ -74,6 +75,24 @@ def test_both_sides_of_the_metrics_benchmark_agree(tmp_path):
     assert [len(times) for times in packages["seconds"].values()] == [1] * 6
     with pytest.raises(UserError, match="fid: found"):
         metrics.check_agreement({**ours["values"], "fid": 1.0}, packages["values"])
+
+
+def test_very_many_images_are_few(tmp_path):
+    sides = [(side, judge, 40) for side in ("reference", "statistics") for judge in many.WIDTHS]
+    for side, *arguments in [*sides, ("pictures", 3, 32)]:
+        found = many.SIDES[side](tmp_path, *arguments)
+        assert all(part["mib"] > 50 for part in found.values())
+        write_json(tmp_path / f"{'-'.join([side, *map(str, arguments)])}.json", found)
+    text = many.measure(tmp_path, 40, 3, 32)
+    assert "| all but the reference |" in text
+    assert "| evaluation |" in text
+    assert "5 matrices of features (2 MiB)" in text
+
+
+def test_made_features_hang_together():
+    targets, outputs, others = (many.made(role, 50, 30) for role in ("test targets", "test outputs", "train targets"))
+    np.testing.assert_array_equal(targets, many.made("test targets", 50, 30))
+    assert np.square(targets - outputs).sum() < np.square(targets - others).sum()
 
 
 JOBS = [

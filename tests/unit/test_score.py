@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +21,7 @@ from cgm.data.prepared import Prepared, open_prepared
 from cgm.evaluation.baselines import floor_scores
 from cgm.evaluation.evaluate import Another, evaluate_outputs
 from cgm.evaluation.judges import load_judge
-from cgm.evaluation.reference import build_reference
+from cgm.evaluation.reference import Reference, build_reference
 from cgm.experiment.settings import Evaluation
 from pipeline import cli
 
@@ -91,6 +97,45 @@ def test_the_pipelines_own_numbers(folders: Path, prepared: Prepared, outputs: n
         written = {row["metric"]: row for row in csv.DictReader(file)}
     assert float(written["mae"]["value"]) == rows["mae"]["value"]
     assert written["fjd"]["note"] == "the train split holds no pairs"
+
+
+def test_one_reference_is_held_at_a_time(prepared: Prepared, outputs: np.ndarray) -> None:
+    config = Evaluation(judges=JUDGES, lpips="off")
+    judges = {name: load_judge(name) for name in JUDGES}
+    known = {name: build_reference(prepared, config, judge) for name, judge in judges.items()}
+    given: list[weakref.ref[Reference]] = []
+
+    def stored(name: str) -> Reference:
+        assert not [each for each in given if each() is not None]
+        given.append(weakref.ref(copy := replace(known[name])))
+        return copy
+
+    def evaluated(reference: Callable[[str], Any]) -> Any:
+        others = [Another(name=JUDGES[1], judge=judges[JUDGES[1]], reference=reference(JUDGES[1]))]
+        return evaluate_outputs(outputs[None], prepared, reference(JUDGES[0]), config, judges[JUDGES[0]], others=others)
+
+    (result, table), (same, same_table) = evaluated(lambda name: partial(stored, name)), evaluated(known.__getitem__)
+    assert result == same
+    assert table.equals(same_table)
+    assert len(given) == 3  # the other's twice: once to see whether it belongs to the data
+
+
+def test_progress_is_shown_where_it_is_asked_for(
+    prepared: Prepared, outputs: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, judge = Evaluation(lpips="off"), load_judge(JUDGES[0])
+    reference = build_reference(prepared, config, judge)
+    evaluate_outputs(outputs[None], prepared, reference, config, judge, label="evaluate this")
+    assert capsys.readouterr().err == ""  # within seconds
+    monkeypatch.setattr("cgm.core.progress.PATIENCE", 0.0)
+    evaluate_outputs(outputs[None], prepared, reference, config, judge)
+    assert capsys.readouterr().err == ""
+    build_reference(prepared, config, judge, label="reference this")
+    evaluate_outputs(outputs[None], prepared, reference, config, judge, label="evaluate this")
+    shown = capsys.readouterr().err
+    reals = len(reference.features)
+    assert re.search(rf"^reference this train/B \(efficientnet-lite0\): {reals}/{reals} images, \d+ img/s, 0 s left$", shown, re.M)
+    assert re.search(rf"^evaluate this \(efficientnet-lite0\): {TEST}/{TEST} images, \d+ img/s, 0 s left$", shown, re.M)
 
 
 def test_against_the_targets_alone(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 CONDITIONS = 64
 """Conditions over which the diversity among samples is measured."""
-AT_ONCE = 8
-"""Conditions whose samples are held at a time: an image's embedding is 12 MB through Inception-2015."""
+AT_ONCE, BYTES = 8, 2**27
+"""Conditions whose samples are held at a time; fewer where their embeddings are more than so many bytes: through Inception-2015 an image's
+is 12 MB."""
 
 
 def intra_diversity(embeddings: Tensor) -> np.ndarray:
@@ -33,8 +34,9 @@ def per_image(block: Block) -> np.ndarray:
     """NaN beyond the first :data:`CONDITIONS`."""
     values = np.full(len(block.rows), np.nan)
     chosen = block.rows[: max(CONDITIONS - block.start, 0)]
-    for start in range(0, len(chosen), AT_ONCE):
-        part = slice(start, min(start + AT_ONCE, len(chosen)))
+    step = max(min(AT_ONCE, BYTES // (len(block.view.samples) * block.embedding[0].nbytes)), 1)
+    for start in range(0, len(chosen), step):
+        part = slice(start, min(start + step, len(chosen)))
         others = [block.view.judge.embeddings(sample[chosen[part]]) for sample in block.view.samples[1:]]
         values[part] = intra_diversity(torch.stack([block.embedding[part], *others]))
     return values

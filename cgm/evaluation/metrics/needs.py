@@ -73,7 +73,7 @@ def image_size(pixels: int) -> Need:
     """Images of so many pixels or more each way."""
 
     def lacking(view: View) -> str:
-        found = min(view.outputs.shape[1:3])
+        found = min(view.samples.shape[2:4])
         return "" if found >= pixels else f"needs images of {pixels} px or more, found {found}"
 
     return Need("image size", lacking)

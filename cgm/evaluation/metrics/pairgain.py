@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cgm.core.registry import About
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import TARGETS
-from cgm.evaluation.metrics.pd import pd
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +28,7 @@ def pairgain(own: np.ndarray, other: np.ndarray) -> float:
 
 def per_image(block: Block) -> np.ndarray:
     """The distance to another's target: within a block, the next one's."""
-    return pd(block.embedding, block.target_embedding.roll(-1, 0))
+    return block.target_distances(1)
 
 
 def compute(view: View) -> Value:

@@ -40,6 +40,6 @@ PD = Metric(
     needs=(TARGETS,),
     main=True,
     judge_in_heading=True,
-    per_image=lambda block: pd(block.embedding, block.target_embedding),
+    per_image=lambda block: block.target_distances(),
     compute=mean_of("pd"),
 )
