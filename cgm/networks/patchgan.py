@@ -52,3 +52,12 @@ class PatchGAN(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.body(side_by_side(images))
+
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps on the way to the logits, one after each block's activation, and the logits last, as :meth:`forward` gives them."""
+        maps, h = [], side_by_side(images)
+        for layer in self.body:
+            h = layer(h)
+            if isinstance(layer, nn.LeakyReLU):
+                maps.append(h)
+        return [*maps, h]

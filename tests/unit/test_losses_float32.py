@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cgm.methods import losses
+from cgm.methods import losses, losses_ssim
 from cgm.methods.losses import ADVERSARIAL
 from cgm.networks.fixed import FIXED
 
@@ -29,6 +29,16 @@ CASES: dict[str, Callable[[torch.dtype], Tensor]] = {
     "mse": lambda dtype: losses.mse(some(0).to(dtype), some(1)),
     "total variation": lambda dtype: losses.total_variation(some(0).to(dtype)),
     "feature reconstruction": lambda dtype: losses.feature_reconstruction(maps(0, dtype), maps(5, dtype), SCALE),
+    "charbonnier": lambda dtype: losses.charbonnier(some(0).to(dtype), some(1), epsilon=0.1),
+    "gradient difference": lambda dtype: losses.gradient_difference(some(0).to(dtype), some(1)),
+    "focal frequency": lambda dtype: losses.focal_frequency(some(0).to(dtype), some(1)),
+    "feature matching": lambda dtype: losses.feature_matching(list(maps(0, dtype).values()), list(maps(5, dtype).values())),
+    "relativistic discriminator": lambda dtype: losses.relativistic_discriminator(some(0).to(dtype), some(1).to(dtype)),
+    "relativistic generator": lambda dtype: losses.relativistic_generator(some(0).to(dtype), some(1).to(dtype)),
+    "patch NCE": lambda dtype: losses.patch_nce(some(0, 2, 9, 5).to(dtype), some(1, 2, 9, 5).to(dtype), temperature=1.0),
+    "mode seeking": lambda dtype: losses.mode_seeking(some(0).to(dtype), some(1).to(dtype), some(2, 2, 8), some(3, 2, 8)),
+    "SSIM": lambda dtype: losses_ssim.ssim(some(0, 2, 3, 32, 32).to(dtype), some(1, 2, 3, 32, 32)),
+    "MS-SSIM": lambda dtype: losses_ssim.ms_ssim(some(0, 2, 3, 32, 32).to(dtype), some(1, 2, 3, 32, 32)),
     "gram": lambda dtype: losses.gram(some(0).to(dtype)),
     "style reconstruction": lambda dtype: losses.style_reconstruction(maps(0, dtype), maps(5, dtype), SCALE),
     **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -44,6 +45,23 @@ def test_published_sizes() -> None:
     assert parameter_count(UNet(256)) == pytest.approx(54.41e6, rel=2e-3)
     assert parameter_count(ResNet(256)) == pytest.approx(11.38e6, rel=2e-3)
     assert parameter_count(PatchGAN(6)) == pytest.approx(2.769e6, rel=2e-3)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize(("layers", "channels"), [(0, [4, 8]), (1, [4, 8]), (3, [4, 8, 16, 32])])
+def test_a_discriminators_features_lead_to_its_logits(layers: int, channels: list[int], norm: Any) -> None:
+    network = PatchGAN(3, 4, layers, norm)
+    initialise(network, noise())
+    images = torch.rand(2, 3, 32, 48, generator=noise())
+    expected, *maps = network(images), *network.features(images)
+    assert torch.equal(maps[-1], expected)
+    assert [h.shape[1] for h in maps] == [*channels, 1]
+    with torch.no_grad():  # each map is what the rest of the body goes on from
+        for number, h in enumerate(maps[:-1], 1):
+            after = [place for place, layer in enumerate(network.body) if isinstance(layer, torch.nn.LeakyReLU)][number - 1] + 1
+            assert torch.equal(network.body[after:](h), expected)
+    torch.stack([h.square().mean() for h in maps]).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("width", [1, 3])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cgm.core.lazy import F, np, torch
 from cgm.core.registry import About
-from cgm.evaluation.metrics import checks, windows
+from cgm.data import windows
+from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.metric import Metric
 from cgm.evaluation.metrics.needs import TARGETS, image_size
 from cgm.evaluation.metrics.over_images import mean_of

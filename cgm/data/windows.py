@@ -1,4 +1,4 @@
-"""SSIM's Gaussian window, and its two terms under it: what SSIM and MS-SSIM share."""
+"""SSIM's Gaussian window, and its two terms under it: what SSIM and MS-SSIM share, the metrics and the losses."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def similarity(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[Te
     return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
 
 
-def gaussian(size: int) -> Tensor:
-    """(size − 10)×size: a row is the window at one position."""
-    offsets = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
+def gaussian(size: int, dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
+    """(size − 10)×size: a row is the window at one position. Made on ``device``: nothing waits for it."""
+    offsets = torch.arange(-RADIUS, RADIUS + 1, dtype=dtype, device=device)
     window = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
-    window /= window.sum()
-    matrix = torch.zeros(size - 2 * RADIUS, size, dtype=torch.float64)
-    for row in range(len(matrix)):
-        matrix[row, row : row + len(window)] = window
-    return matrix
+    window = window / window.sum()
+    places = torch.arange(size, device=device)
+    tap = places[None] - places[: size - 2 * RADIUS, None]
+    inside = (tap >= 0) & (tap < SMALLEST)
+    return torch.where(inside, window[tap.clamp(0, SMALLEST - 1)], torch.zeros((), dtype=dtype, device=device))
