@@ -161,7 +161,9 @@ def error(method: Method) -> float:
         return (method.translate(given.x, given.noise) - given.y).abs().mean().item()
 
 
-@pytest.mark.parametrize("name", ["mae", "mse", "gan_l1", "pix2pix", "perceptual", "perceptual_style"])
+@pytest.mark.parametrize(
+    "name", ["mae", "mse", "gan_l1", "pix2pix", "ms_ssim_l1", "pix2pixhd", "perceptual", "perceptual_gan", "perceptual_style"]
+)
 def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
     method = build(name, True, **({"loss_network": "efficientnet-lite1"} if name.startswith("perceptual") else {}))
     before = error(method)
@@ -170,7 +172,7 @@ def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
     assert error(method) < 0.25 * before
 
 
-@pytest.mark.parametrize("name", ["gan", "cgan", "unpaired_gan", "cyclegan"])
+@pytest.mark.parametrize("name", ["gan", "cgan", "msgan", "unpaired_gan", "cyclegan", "cut", "fastcut"])
 def test_adversarial_methods_approach_eight_targets(name: str) -> None:
     """Without a term that names the answer, the mean colour of what G paints must still come to that of the targets."""
     method = build(name, True)
