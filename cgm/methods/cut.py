@@ -66,7 +66,7 @@ class CUT(Method):
         """s, drawn anew for each layer and step; at most as many as the map has."""
 
     needs_pairs = False
-    cost = 5.0
+    cost = 10.0
 
     @property
     def supervision(self) -> Supervision:

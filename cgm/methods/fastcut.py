@@ -31,4 +31,4 @@ class FastCUT(CUT):
         nce_weight: NonNegative = 10.0
         identity_weight: NonNegative = 0.0
 
-    cost = 3.0
+    cost = 5.5

@@ -49,7 +49,7 @@ class MSSSIML1(Method):
         l1_weight: NonNegative = 0.16
         """Of images in [0, 1], as in the paper."""
 
-    cost = 1.1
+    cost = 1.3
 
     def build(self, networks: Builder) -> None:
         self.player("G", G=networks.generator(self.settings.generator))

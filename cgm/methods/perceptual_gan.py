@@ -61,7 +61,7 @@ class PerceptualGAN(Perceptual):
         adversarial_weight: NonNegative = 5e-3
         pixel_weight: NonNegative = 1e-2
 
-    cost = 2.2
+    cost = 1.9
 
     def build(self, networks: Builder) -> None:
         super().build(networks)

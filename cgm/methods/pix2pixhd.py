@@ -71,7 +71,7 @@ class Pix2PixHD(Method):
                 raise ValueError("perceptual_weight: found a weight and no loss_network; name one, loss_network: vgg16")
             return self
 
-    cost = 2.4
+    cost = 2.0
 
     def build(self, networks: Builder) -> None:
         settings = self.settings
