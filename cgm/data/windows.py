@@ -23,7 +23,15 @@ def unit(images: np.ndarray) -> Tensor:
 
 def similarity(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """N×C×H×W in [0, 1] → SSIM and its contrast-structure term, N×C, means over positions. ``windows``: :func:`gaussian` of H and W."""
-    # the window is separable and stays inside the image: two products with a band matrix each
+    luminance, contrast = terms(x, y, windows)
+    return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
+
+
+def terms(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """N×C×H×W in [0, 1] → luminance and contrast-structure at each position, N×C×h×w.
+
+    ``windows``: h×H and w×W, the weights of rows and of columns for each position; the window is their product.
+    """
     rows, columns = windows[0], windows[1].T
 
     def mean(values: Tensor) -> Tensor:
@@ -35,11 +43,12 @@ def similarity(x: Tensor, y: Tensor, windows: tuple[Tensor, Tensor]) -> tuple[Te
     c1, c2 = K1**2, K2**2
     contrast = (2 * covariance + c2) / (variances + c2)
     luminance = (2 * product + c1) / (squares + c1)
-    return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
+    return luminance, contrast
 
 
-def gaussian(size: int, dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
-    """(size − 10)×size: a row is the window at one position. Made on ``device``: nothing waits for it."""
+def gaussian(size: int, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
+    """(size − 10)×size: a row is the window at one position. float64 unless said. Made on ``device``: nothing waits for it."""
+    dtype = dtype or torch.float64
     offsets = torch.arange(-RADIUS, RADIUS + 1, dtype=dtype, device=device)
     window = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
     window = window / window.sum()

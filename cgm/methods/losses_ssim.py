@@ -1,4 +1,4 @@
-"""Structural similarity as a loss: 1 − SSIM and 1 − MS-SSIM, means over the batch.
+"""Structural similarity as a loss: 1 − SSIM and 1 − MS-SSIM, and Zhao et al.'s mixture; means over the batch.
 
 Images are N×C×H×W in [-1, 1], and are compared in [0, 1], for SSIM's luminance term depends on where black lies.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of MS-SSIM's scales, from the finest: Wang et al. 2003, section 3.2."""
+SIGMAS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pixels; of the windows that are Zhao et al.'s scales (2017, section IV)."""
 LEAST = 1e-3
 """As how much a smaller term of MS-SSIM counts: the slope of a power below 1 has no bound at 0, and negative terms have no power."""
 
@@ -52,6 +54,40 @@ def ms_ssim(y_hat: Tensor, y: Tensor) -> Tensor:
             border = x.shape[2] % 2, x.shape[3] % 2
             x, y = (F.avg_pool2d(images, 2, padding=border) for images in (x, y))
     return 1 - product.mean()
+
+
+@float32
+def pixelwise_ms_ssim(y_hat: Tensor, y: Tensor) -> Tensor:
+    """1 − E l₅(p) Π_j cs_j(p), p the pixels: MS-SSIM as Zhao et al. 2017 train with it, eq. 8 and 9 (α = β_j = 1).
+
+    Scale j is a Gaussian window of σ = 0.5, 1, 2, 4, 8 px over the image as it is; nothing is made smaller. The paper looks at the pixel in
+    the middle of a patch of 31 px. Here every pixel counts, and what of a window lies outside of the image goes to what lies inside.
+    """
+    x, y = _unit(y_hat), _unit(y)
+    product = torch.ones((), device=x.device)
+    for sigma in SIGMAS:
+        luminance, contrast = windows.terms(x, y, _blurs(x, sigma))
+        product = product * contrast
+    return 1 - (luminance * product).mean()
+
+
+@float32
+def gaussian_l1(y_hat: Tensor, y: Tensor) -> Tensor:
+    """E G ∗ |y − ŷ|, with the widest window of :func:`pixelwise_ms_ssim`, of images in [0, 1]. Zhao et al. 2017, eq. 10, second part."""
+    rows, columns = _blurs(y, SIGMAS[-1])
+    return (rows @ ((_unit(y_hat) - _unit(y)).abs() @ columns.T)).mean()
+
+
+def _blurs(images: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """H×H and W×W: a row is the window around one place, as much of it as lies inside."""
+    height, width = (_blur(side, sigma, images) for side in images.shape[2:])
+    return height, width
+
+
+def _blur(side: int, sigma: float, like: Tensor) -> Tensor:
+    places = torch.arange(side, dtype=like.dtype, device=like.device)
+    window = torch.exp(-0.5 * ((places[None] - places[:, None]) / sigma) ** 2)
+    return window / window.sum(1, keepdim=True)
 
 
 def scales(side: int) -> int:

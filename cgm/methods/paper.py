@@ -48,6 +48,53 @@ CYCLEGAN = {
 }
 """Zhu et al. 2017, sections 4 and 7; jitter and flip as in the published code."""
 
+PIX2PIXHD = {
+    "adversarial": "lsgan",
+    "batch_size": 1,
+    "learning_rate": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "constant_fraction": 0.5,
+    "jitter": 0.0,
+    "flip": True,
+    "patchgan.width": 64,
+    "patchgan.layers": 3,
+    "patchgan.norm": "instance",
+}
+"""Wang et al. 2018 (pix2pixHD), section 4 and the published options: 100 epochs, then 100 of decay; resized, not cropped."""
+
+CUT = {**CYCLEGAN, "positions": 256, "temperature": 0.07}
+"""Park et al. 2020, section 4 and appendix: CycleGAN's settings. 9 residual blocks at 256 px."""
+
+MSGAN = {
+    "generator": "unet",
+    "adversarial": "lsgan",
+    "batch_size": 1,
+    "learning_rate": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "constant_fraction": 0.5,
+    "jitter": 0.0,
+    "flip": True,
+    "unet.width": 64,
+    "unet.norm": "instance",
+    "patchgan.width": 64,
+    "patchgan.layers": 3,
+    "patchgan.norm": "instance",
+}
+"""Mao et al. 2019, of which the published options of its Pix2Pix: 100 epochs, then 100 of decay; resized to 256 px, not cropped."""
+
+ESRGAN = {
+    "batch_size": 16,
+    "learning_rate": 1e-4,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "constant_fraction": 1.0,
+    "jitter": 0.0,
+    "flip": True,
+}
+"""Wang et al. 2018 (ESRGAN), section 4.1. The rate is halved at four steps, which ``constant_fraction`` can't say."""
+
 DCGAN = {
     **WITHOUT,
     "generator": "dcgan",

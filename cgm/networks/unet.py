@@ -25,7 +25,7 @@ class UNet(nn.Module):
     channels ``width`` × 1, 2, 4, 8, 8, … The first level and the bottleneck are not normalised (normalising a 1×1 map of one image would
     erase it). Dropout, the only noise, acts on the first three levels of the decoder from 128 px on, as in the authors' two networks (128
     and 256 px), and on the first one below. Once trained it takes any height and width that are multiples of S (:attr:`multiple`); the
-    bottleneck is larger then.
+    bottleneck is larger then. ``inputs``: channels of x, where they are not the image's ``channels``.
     Raises ``ValueError`` on another size.
     """
 
@@ -36,6 +36,7 @@ class UNet(nn.Module):
         dropout: float = 0.5,
         norm: Literal["batch", "instance"] = "batch",
         channels: int = 3,
+        inputs: int | None = None,
     ) -> None:
         super().__init__()
         levels = halvings(image_size)
@@ -47,18 +48,18 @@ class UNet(nn.Module):
         self.dropout_levels = 3 if levels >= 7 else 1
         self.down = nn.ModuleList()
         for level, out in enumerate(widths):
-            inputs = channels if level == 0 else widths[level - 1]
+            reads = (inputs or channels) if level == 0 else widths[level - 1]
             normalised = 0 < level < levels - 1
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(HalvingConv(inputs, out, bias=not normalised))
+            layers.append(HalvingConv(reads, out, bias=not normalised))
             if normalised:
                 layers.append(_norm(norm, out))
             self.down.append(nn.Sequential(*layers))
         self.up = nn.ModuleList()
         for level in reversed(range(levels)):
-            inputs = widths[level] if level == levels - 1 else 2 * widths[level]
+            reads = widths[level] if level == levels - 1 else 2 * widths[level]
             out = channels if level == 0 else widths[level - 1]
-            layers = [nn.ReLU(), FoldedDoublingConv(inputs, out) if level == 0 else DoublingConv(inputs, out, bias=False)]
+            layers = [nn.ReLU(), FoldedDoublingConv(reads, out) if level == 0 else DoublingConv(reads, out, bias=False)]
             layers.append(nn.Tanh() if level == 0 else _norm(norm, out))
             self.up.append(nn.Sequential(*layers))
 

@@ -40,7 +40,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_experiment_switches_between_experiments(project: Path) -> None:
-    for name in ("smoke", "full", "default"):
+    for name in ("smoke", "full", "losses", "default"):
         cli.main(["experiment", name])
         assert (project / "params.yaml").read_bytes() == (project / f"experiments/{name}.yaml").read_bytes()
 
@@ -56,7 +56,7 @@ def test_experiment_keeps_an_edited_experiment(project: Path, capsys: pytest.Cap
 
 def test_an_unknown_experiment_lists_the_known(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = fails(capsys, "experiment", "smokee")
-    assert "canonical, default, full, smoke" in error
+    assert "canonical, default, full, losses, smoke" in error
     assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
 
 
@@ -136,6 +136,7 @@ def test_a_weights_folder_that_is_not_there(mine: Path, capsys: pytest.CaptureFi
 
 def test_weights_that_an_experiment_needs() -> None:
     assert cli.needed_weights(load_params(ROOT / "experiments/default.yaml")) == ["inception-2015", "alexnet"]
+    assert cli.needed_weights(load_params(ROOT / "experiments/losses.yaml")) == ["inception-2015", "alexnet"]
     assert cli.needed_weights(load_params(ROOT / "experiments/full.yaml")) == ["vgg16", "inception-2015", "alexnet"]
     assert cli.needed_weights(load_params(ROOT / "experiments/canonical.yaml")) == ["vgg16", "inception-2015", "alexnet"]
 

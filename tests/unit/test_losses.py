@@ -197,10 +197,36 @@ def test_as_many_scales_as_the_window_fits_into(side: int, count: int) -> None:
     assert losses_ssim.scales(side) == count
 
 
+def test_zhaos_ms_ssim_is_its_definition() -> None:
+    """One pixel after another, with windows in two dimensions."""
+    y_hat, y = ((image[:1, :1].double() + 1) / 2 for image in pictures(9, 12))
+    total, weighted = 0.0, 0.0
+    down, right = torch.meshgrid(torch.arange(9.0).double(), torch.arange(12.0).double(), indexing="ij")
+    for row in range(9):
+        for column in range(12):
+            product = 1.0
+            for sigma in (0.5, 1, 2, 4, 8):
+                window = torch.exp(-((down - row) ** 2 + (right - column) ** 2) / (2 * sigma**2))
+                window /= window.sum()
+
+                def mean(values: torch.Tensor, window: torch.Tensor = window) -> float:
+                    return float((window * values).sum())
+
+                a, b = mean(y_hat[0, 0]), mean(y[0, 0])
+                covariance = mean(y_hat[0, 0] * y[0, 0]) - a * b
+                variances = mean(y_hat[0, 0] ** 2) - a * a + mean(y[0, 0] ** 2) - b * b
+                product *= (2 * covariance + 0.03**2) / (variances + 0.03**2)
+            total += product * (2 * a * b + 0.01**2) / (a * a + b * b + 0.01**2)
+            weighted += mean((y_hat - y).abs()[0, 0])
+    assert losses_ssim.pixelwise_ms_ssim(2 * y_hat - 1, 2 * y - 1).item() == pytest.approx(1 - total / 108, abs=1e-5)
+    assert losses_ssim.gaussian_l1(2 * y_hat - 1, 2 * y - 1).item() == pytest.approx(weighted / 108, abs=1e-6)
+    assert losses_ssim.pixelwise_ms_ssim(y, y).item() == pytest.approx(0, abs=1e-5)
+
+
 def test_similarity_has_a_gradient_wherever_terms_are_negative() -> None:
     """The image's negative has no structure in common, and a power below 1 has no slope at 0."""
     _, y = pictures(64, 64)
-    for loss in (losses_ssim.ssim, losses_ssim.ms_ssim):
+    for loss in (losses_ssim.ssim, losses_ssim.ms_ssim, losses_ssim.pixelwise_ms_ssim):
         y_hat = (-y).float().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(y_hat, y), y_hat)
         assert gradient.isfinite().all()
@@ -208,7 +234,7 @@ def test_similarity_has_a_gradient_wherever_terms_are_negative() -> None:
 
 def test_similarity_descends() -> None:
     y_hat, y = (image.float() for image in pictures(64, 64))
-    for loss in (losses_ssim.ssim, losses_ssim.ms_ssim):
+    for loss in (losses_ssim.ssim, losses_ssim.ms_ssim, losses_ssim.pixelwise_ms_ssim):
         x = y_hat.clone().requires_grad_()
         optimiser = torch.optim.Adam([x], lr=0.02)
         before = loss(x, y).item()

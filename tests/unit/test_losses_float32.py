@@ -39,6 +39,8 @@ CASES: dict[str, Callable[[torch.dtype], Tensor]] = {
     "mode seeking": lambda dtype: losses.mode_seeking(some(0).to(dtype), some(1).to(dtype), some(2, 2, 8), some(3, 2, 8)),
     "SSIM": lambda dtype: losses_ssim.ssim(some(0, 2, 3, 32, 32).to(dtype), some(1, 2, 3, 32, 32)),
     "MS-SSIM": lambda dtype: losses_ssim.ms_ssim(some(0, 2, 3, 32, 32).to(dtype), some(1, 2, 3, 32, 32)),
+    "MS-SSIM of pixels": lambda dtype: losses_ssim.pixelwise_ms_ssim(some(0, 2, 3, 16, 16).to(dtype), some(1, 2, 3, 16, 16)),
+    "L1 under a window": lambda dtype: losses_ssim.gaussian_l1(some(0, 2, 3, 16, 16).to(dtype), some(1, 2, 3, 16, 16)),
     "gram": lambda dtype: losses.gram(some(0).to(dtype)),
     "style reconstruction": lambda dtype: losses.style_reconstruction(maps(0, dtype), maps(5, dtype), SCALE),
     **{

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from cgm.networks import dcgan
+from cgm.networks.heads import PatchHeads
 from cgm.networks.init import initialise, parameter_count
 from cgm.networks.layers import (
     DoublingConv,
@@ -62,6 +63,38 @@ def test_a_discriminators_features_lead_to_its_logits(layers: int, channels: lis
             assert torch.equal(network.body[after:](h), expected)
     torch.stack([h.square().mean() for h in maps]).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("blocks", "maps"), [(0, 3), (1, 4), (3, 5), (6, 5)])
+def test_the_encoders_maps_lead_to_the_output(blocks: int, maps: int) -> None:
+    network = ResNet((32, 48), 4, blocks)
+    initialise(network, noise())
+    x = torch.rand(2, 3, 32, 48, generator=noise())
+    y, found = network.translate_and_encode(x)
+    assert torch.equal(y, network(x))
+    assert all(torch.equal(one, other) for one, other in zip(found, network.encode(x), strict=True))
+    assert [tuple(h.shape[1:]) for h in found] == [(3, 32, 48), (8, 16, 24), (16, 8, 12), (16, 8, 12), (16, 8, 12)][:maps]
+    assert [h.shape[1] for h in found] == network.encoder_channels
+    assert torch.equal(network.body[network.encoder[-1] + 1 :](found[-1]), y)
+    for place, h in zip(network.encoder, found[1:], strict=True):
+        assert torch.equal(network.body[place + 1 :](h.clone()), y)
+
+
+@pytest.mark.parametrize("make", [UNet, ResNet])
+def test_a_generator_reads_more_channels_than_it_paints(make: Any) -> None:
+    network = make(32, 4, inputs=11)
+    initialise(network, noise())
+    assert network(torch.rand(2, 11, 32, 32)).shape == (2, 3, 32, 32)
+    assert parameter_count(network) - parameter_count(make(32, 4)) == 8 * 4 * (16 if make is UNet else 49)
+
+
+def test_heads_embed_the_pixels_at_these_places() -> None:
+    heads = PatchHeads([3, 5], width=7)
+    maps = [torch.rand(2, 3, 4, 6), torch.rand(2, 5, 2, 2)]
+    found = heads(maps, [torch.tensor([0, 7]), torch.tensor([3])])
+    assert [tuple(each.shape) for each in found] == [(2, 2, 7), (2, 1, 7)]
+    torch.testing.assert_close(found[0][:, 1], heads.heads[0](maps[0][:, :, 1, 1]))
+    torch.testing.assert_close(found[1][:, 0], heads.heads[1](maps[1][:, :, 1, 1]))
 
 
 @pytest.mark.parametrize("width", [1, 3])
