@@ -10,7 +10,7 @@ from pydantic import Field
 from cgm.core.settings import Model
 from cgm.data.sources.source import Dataset
 from cgm.experiment.settings import Compute, Evaluation, Tracking, Training
-from cgm.methods.method import MethodSettings
+from cgm.methods.method import MethodSettings, TrainedSettings
 from cgm.networks.settings import Networks
 
 
@@ -62,6 +62,11 @@ class Params(Model):
     def method(self, dataset: str, method: str) -> MethodSettings:
         """The settings of ``method`` on ``dataset`` (an entry may differ between the paired and the unpaired group)."""
         return self.methods_of(dataset)[method]
+
+    def networks_of(self, dataset: str, method: str) -> Networks:
+        """The sizes that ``method`` trains with on ``dataset``: its own, else those of all."""
+        settings = self.method(dataset, method)
+        return self.networks.merged(settings.networks if isinstance(settings, TrainedSettings) else None)
 
     def runs(self) -> Iterator[Run]:
         """Every run of the experiment, in the order of the file."""

@@ -130,12 +130,13 @@ def _check(params: Params, name: str) -> None:
                 raise UserError(f"{name}: {group}.{dataset}.source: {settings.source!r} is {kind}; move the entry to {other}")
     _check_names(params, name)
     for dataset, settings in params.all_datasets.items():
-        layers = params.networks.patchgan.layers
-        if patchgan_side(min(settings.height_width), layers) < 1:
-            raise UserError(
-                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset});"
-                " lower it"
-            )
+        prefix = "" if params.is_paired(dataset) else "unpaired."
+        own = {f"{prefix}methods.{method}.": params.networks_of(dataset, method) for method in params.methods_of(dataset)}
+        for place, networks in {"": params.networks, **own}.items():
+            if patchgan_side(side := min(settings.height_width), layers := networks.patchgan.layers) < 1:
+                raise UserError(
+                    f"{name}: {place}networks.patchgan.layers: {layers} layers leave nothing of a {side} px image ({dataset}); lower it"
+                )
         if settings.kimg * 1000 / params.training.batch_size < 1:
             raise UserError(
                 f"{name}: {dataset}.kimg: {settings.kimg} kimg is less than one step of training.batch_size={params.training.batch_size};"
