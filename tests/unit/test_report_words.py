@@ -74,6 +74,8 @@ def test_the_equation_is_the_one_that_was_trained() -> None:
     assert objective(settings("pix2pix", adversarial="hinge", l1_weight=0.0)) == "−E D(x, G(x, z))"
     assert objective(settings("unpaired_gan")) == "E(D(G(x)) − 1)²"
     assert objective(settings("mae")) == "E‖y − G(x)‖₁"
+    one_way = settings("cyclegan", cycle="forward", identity_weight=0.0)
+    assert objective(one_way) == "E(D(G(x)) − 1)² + λ E‖F(G(x)) − x‖₁,  λ = 10"
 
 
 @pytest.mark.parametrize("name", TRAINED)
