@@ -218,7 +218,8 @@ class Table:
             return LAST
         dataset = self.params.all_datasets[stage.item["dataset"]]
         method = self.params.method(stage.item["dataset"], stage.item["method"])
-        return 1 + int(dataset.kimg * math.prod(dataset.height_width) / 10 * METHODS[method.implementation].cost)
+        kimg = self.params.kimg_of(stage.item["dataset"], stage.item["method"])
+        return 1 + int(kimg * math.prod(dataset.height_width) / 10 * METHODS[method.implementation].cost)
 
 
 def load_table(root: str | Path = ".") -> Table:

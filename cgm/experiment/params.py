@@ -68,6 +68,11 @@ class Params(Model):
         settings = self.method(dataset, method)
         return self.networks.merged(settings.networks if isinstance(settings, TrainedSettings) else None)
 
+    def kimg_of(self, dataset: str, method: str) -> float:
+        """The budget of ``method`` on ``dataset``: its own, else that of all."""
+        settings = self.method(dataset, method)
+        return (settings.kimg if isinstance(settings, TrainedSettings) else None) or self.all_datasets[dataset].kimg
+
     def runs(self) -> Iterator[Run]:
         """Every run of the experiment, in the order of the file."""
         for dataset in self.all_datasets:

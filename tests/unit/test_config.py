@@ -297,7 +297,7 @@ def test_the_pages_examples_are_valid_yaml() -> None:
 
 def test_reading_an_experiment_imports_nothing_that_is_slow(tmp_path: Path) -> None:
     """The project's experiments, and one with a user's own folder."""
-    experiments = [str(ROOT / f"experiments/{name}.yaml") for name in ("smoke", "default", "full")]
+    experiments = [str(ROOT / f"experiments/{name}.yaml") for name in ("smoke", "default", "full", "ablations", "budget")]
     text = (
         (ROOT / "experiments/smoke.yaml")
         .read_text()
