@@ -35,7 +35,7 @@ def resolved(params: Params, run: Run) -> dict[str, object]:
     return {
         "compute": params.compute.model_dump(),
         "training": params.training.model_dump(),
-        "networks": params.networks.model_dump(),
+        "networks": params.networks_of(run.dataset, run.method).model_dump(),
         "dataset": params.all_datasets[run.dataset].model_dump(),
         "method": params.method(run.dataset, run.method).model_dump(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -63,15 +63,19 @@ class Params(Model):
         """The settings of ``method`` on ``dataset`` (an entry may differ between the paired and the unpaired group)."""
         return self.methods_of(dataset)[method]
 
+    def networks_of(self, dataset: str, method: str) -> Networks:
+        """The sizes that ``method`` trains with on ``dataset``: its own, else those of all."""
+        return self.networks.merged(self._own(dataset, method, "networks"))
+
     def budget(self, dataset: str, method: str) -> float:
         """Thousands of images that the generator of a run sees: the method's own number, else the dataset's."""
-        return self._own(dataset, method, "kimg") or self.all_datasets[dataset].kimg
+        return float(self._own(dataset, method, "kimg") or self.all_datasets[dataset].kimg)
 
     def batch_size(self, dataset: str, method: str) -> int:
         """Images a step, likewise."""
         return int(self._own(dataset, method, "batch_size") or self.training.batch_size)
 
-    def _own(self, dataset: str, method: str, name: str) -> float | None:
+    def _own(self, dataset: str, method: str, name: str) -> Any:
         """What a method that is trained says in place of what all have."""
         settings = self.method(dataset, method)
         return getattr(settings, name) if isinstance(settings, TrainedSettings) else None

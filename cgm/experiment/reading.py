@@ -130,15 +130,16 @@ def _check(params: Params, name: str) -> None:
                 raise UserError(f"{name}: {group}.{dataset}.source: {settings.source!r} is {kind}; move the entry to {other}")
     _check_names(params, name)
     for dataset, settings in params.all_datasets.items():
-        layers = params.networks.patchgan.layers
-        if patchgan_side(min(settings.height_width), layers) < 1:
-            raise UserError(
-                f"{name}: networks.patchgan.layers: {layers} layers leave nothing of a {min(settings.height_width)} px image ({dataset});"
-                " lower it"
-            )
+        prefix = "" if params.is_paired(dataset) else "unpaired."
+        sizes = {f"{prefix}methods.{method}.": params.networks_of(dataset, method) for method in params.methods_of(dataset)}
+        for place, networks in {"": params.networks, **sizes}.items():
+            if patchgan_side(side := min(settings.height_width), layers := networks.patchgan.layers) < 1:
+                raise UserError(
+                    f"{name}: {place}networks.patchgan.layers: {layers} layers leave nothing of a {side} px image ({dataset}); lower it"
+                )
         for method in params.methods_of(dataset):
             own = getattr(params.method(dataset, method), "kimg", None)
-            where = f"{dataset}.kimg" if own is None else f"methods.{method}.kimg"
+            where = f"{dataset}.kimg" if own is None else f"{prefix}methods.{method}.kimg"
             budget, batch_size = params.budget(dataset, method), params.batch_size(dataset, method)
             if budget * 1000 / batch_size < 1:
                 raise UserError(

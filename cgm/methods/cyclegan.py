@@ -9,7 +9,8 @@ Source: Zhu et al. 2017, eq. 1–3, section 4 (least squares, pool) and 5.2 (ide
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -20,7 +21,7 @@ from cgm.core.settings import NonNegative
 from cgm.methods import losses
 from cgm.methods.game import Game, GameSettings
 from cgm.methods.losses import ADVERSARIAL
-from cgm.methods.method import Method, Supervision, TranslatorSettings, Update, frozen
+from cgm.methods.method import Method, Shown, Supervision, TranslatorSettings, Update, frozen
 from cgm.methods.paper import CYCLEGAN
 from cgm.methods.pool import ImagePool
 from cgm.networks import GENERATORS
@@ -46,7 +47,7 @@ class CycleGAN(Method):
             "The budget counts images that G sees as x; F sees as many, so a step costs two generators.",
             "The identity term (λ_id) is the paper's for painting → photo alone; its equation 3 has none.",
         ),
-        paper={**CYCLEGAN, "cycle_weight": 10.0, "identity_weight": 0.0, "pool_size": 50},
+        paper={**CYCLEGAN, "cycle_weight": 10.0, "identity_weight": 0.0, "cycle": "both", "pool_size": 50},
     )
 
     class Settings(TranslatorSettings, GameSettings):
@@ -55,10 +56,18 @@ class CycleGAN(Method):
         cycle_weight: NonNegative = 10.0
         identity_weight: NonNegative = 5.0
         """λ_id. The paper: 0.5 λ for painting → photo, 0 elsewhere."""
+        cycle: Literal["both", "forward", "backward"] = "both"
+        """Which cycles count: ``forward`` is A → B → A alone, ‖F(G(x)) − x‖₁, ``backward`` the other (the ablation of tables 4 and 5)."""
         pool_size: Annotated[int, Field(ge=0)] = 50
 
     needs_pairs = False
     cost = 8.0
+
+    @classmethod
+    def objective(cls, settings: Settings) -> list[Shown]:
+        alone = {"forward": "E‖F(G(x)) − x‖₁", "backward": "E‖G(F(y)) − y‖₁"}
+        shown = super().objective(settings)
+        return [replace(part, text=alone[settings.cycle]) if part.symbol == "λ" and settings.cycle in alone else part for part in shown]
 
     @property
     def supervision(self) -> Supervision:
@@ -84,8 +93,9 @@ class CycleGAN(Method):
         y_hat, x_hat = G(x, noise), F(y, noise)
         with frozen(D_A, D_B):
             terms = {"adversarial_AB": game.generator(D_B, y_hat, noise), "adversarial_BA": game.generator(D_A, x_hat, noise)}
-            if cycle:
+            if cycle and self.settings.cycle != "backward":
                 terms["cycle_A"] = cycle * losses.mae(F(y_hat, noise), x)
+            if cycle and self.settings.cycle != "forward":
                 terms["cycle_B"] = cycle * losses.mae(G(x_hat, noise), y)
             if identity:
                 terms["identity"] = identity * (losses.mae(G(y, noise), y) + losses.mae(F(x, noise), x))

@@ -20,6 +20,7 @@ from cgm.core.lazy import nn
 from cgm.core.registry import About, Entry
 from cgm.core.settings import Count, Model, NonNegative, Positive
 from cgm.networks import GENERATORS
+from cgm.networks.settings import Changes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,8 @@ class TrainedSettings(MethodSettings):
     ema_kimg: NonNegative = 0.0
     """Half-life, in thousands of images that G sees, of the moving average of G's weights that translates in place of the last ones (Karras
     et al. 2018, section 5). 0: none."""
+    networks: Changes | None = None
+    """Sizes that this entry has in place of those in ``networks``: ``{patchgan: {layers: 3}}``; the others stay."""
 
 
 class TranslatorSettings(TrainedSettings):

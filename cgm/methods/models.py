@@ -13,7 +13,7 @@ from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.data import images
 from cgm.methods import METHODS, left_weights
-from cgm.methods.method import Method, MethodSettings
+from cgm.methods.method import Method, MethodSettings, TrainedSettings
 from cgm.networks.builder import Builder
 from cgm.networks.init import parameter_count
 from cgm.networks.settings import Networks
@@ -25,11 +25,13 @@ OUTPUTS = "outputs_sha256"
 
 
 def build(settings: MethodSettings, networks: Networks, image_size: Size, paired: bool, channels: int = 3) -> Method:
-    """The method with its networks, weights not yet initialised. ``paired``: whether the dataset is."""
+    """The method with its networks, weights not yet initialised. ``networks``: of the experiment; the method's own sizes go before them.
+    ``paired``: whether the dataset is."""
     implementation = METHODS[settings.implementation]
     if not issubclass(implementation, Method):
         raise UserError(f"method {settings.implementation!r}: found pictures made elsewhere, expected a method with networks; name another")
-    return implementation(settings, Builder(networks, image_size, channels), paired)
+    own = settings.networks if isinstance(settings, TrainedSettings) else None
+    return implementation(settings, Builder(networks.merged(own), image_size, channels), paired)
 
 
 @torch.no_grad()

@@ -121,6 +121,7 @@ JOHNSON = {
     "jitter": 0.0,
     "flip": False,
     "loss_network": "vgg16",
+    "tap": None,
     "content_weight": 1.0,
     "pixel_weight": 0.0,
     "tv_weight": 1e-6,

@@ -8,7 +8,9 @@ Source: Johnson et al. 2016, eq. 2 and 5, section 4.2 (the paper's paired task i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import model_validator
 
 from cgm.core.lazy import torch
 from cgm.core.registry import About, Entry, Part
@@ -17,6 +19,7 @@ from cgm.methods import losses
 from cgm.methods.method import Method, TranslatorSettings, Update
 from cgm.methods.paper import JOHNSON
 from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.record import Depth
 
 if TYPE_CHECKING:
     from cgm.data.batches import Batch
@@ -47,10 +50,19 @@ class Perceptual(Method):
 
     class Settings(TranslatorSettings):
         loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "vgg16"
+        tap: Depth | None = None
+        """One layer of the loss network in place of the several that its record names, for every term that looks through it."""
         content_weight: NonNegative = 1.0
         pixel_weight: NonNegative = 0.0
         tv_weight: NonNegative = 0.0
         """Of a sum over pixels: 1e-6 to 1e-4 in the paper. Here it only blurs, and is off."""
+
+        @model_validator(mode="after")
+        def _something(self) -> Any:
+            weights = [name for name in type(self).model_fields if name.endswith("_weight")]
+            if not any(getattr(self, name) for name in weights):
+                raise ValueError(f"found no weight above 0, expected one or more of {', '.join(weights)}")
+            return self
 
     cost = 1.2
 
@@ -60,19 +72,22 @@ class Perceptual(Method):
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         self.phi = FIXED[self.settings.loss_network].guide(device)
         self.loss_network = {"name": self.phi.name, "sha256": self.phi.sha256}
-        maps = self._maps(targets, self.phi.content_layers)
-        self.content_scale = {layer: float(maps[layer].square().mean()) for layer in self.phi.content_layers}
+        self.content_layers = FIXED[self.phi.name].content(self.settings.tap) if self.settings.content_weight else ()
+        maps = self._maps(targets, self.content_layers)
+        self.content_scale = {layer: float(maps[layer].square().mean()) for layer in self.content_layers}
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         y_hat = self.generator(batch.x, batch.noise)
-        update("G", self._content(y_hat, batch.y, self.phi.taps(y_hat, self.phi.content_layers)))
+        update("G", self._content(y_hat, batch.y, self.phi.taps(y_hat, self.content_layers)))
         return {}
 
     def _content(self, y_hat: torch.Tensor, content: torch.Tensor, maps_hat: losses.Maps) -> dict[str, torch.Tensor]:
         """Feature reconstruction against ``content``, and the pixel terms."""
         settings = self.settings
-        maps = self._maps(content, self.phi.content_layers)
-        terms = {"content": settings.content_weight * losses.feature_reconstruction(maps_hat, maps, self.content_scale)}
+        terms = {}
+        if settings.content_weight:
+            maps = self._maps(content, self.content_layers)
+            terms["content"] = settings.content_weight * losses.feature_reconstruction(maps_hat, maps, self.content_scale)
         if settings.pixel_weight:
             terms["pixel"] = settings.pixel_weight * losses.mae(y_hat, content)
         if settings.tv_weight:

@@ -17,6 +17,7 @@ from cgm.methods import losses
 from cgm.methods.method import Supervision, Update
 from cgm.methods.paper import JOHNSON
 from cgm.methods.perceptual import DIFFERENCES, TV, Perceptual
+from cgm.networks.fixed import FIXED
 
 if TYPE_CHECKING:
     import torch
@@ -56,19 +57,20 @@ class PerceptualStyle(Perceptual):
 
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         super().prepare(targets, device, rng)
-        grams = self._grams(self._maps(targets, self.phi.style_layers))
+        self.style_layers = FIXED[self.phi.name].style(self.settings.tap) if self.settings.style_weight else ()
+        grams = self._grams(self._maps(targets, self.style_layers))
         self.style_scale = {layer: float(gram.square().sum(dim=(1, 2)).mean()) for layer, gram in grams.items()}
         self.domain = {layer: gram.mean(0, keepdim=True) for layer, gram in grams.items()}
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        phi, settings = self.phi, self.settings
-        y_hat = self.generator(batch.x, batch.noise)
-        maps_hat = phi.taps(y_hat, tuple(dict.fromkeys(phi.content_layers + phi.style_layers)))
+        y_hat, weight = self.generator(batch.x, batch.noise), self.settings.style_weight
+        maps_hat = self.phi.taps(y_hat, tuple(dict.fromkeys(self.content_layers + self.style_layers)))
         terms = self._content(y_hat, batch.y if self.dataset_paired else batch.x, maps_hat)
-        style = self._grams(self._maps(batch.y, phi.style_layers)) if self.dataset_paired else self.domain
-        terms["style"] = settings.style_weight * losses.style_reconstruction(self._grams(maps_hat), style, self.style_scale)
+        if weight:
+            style = self._grams(self._maps(batch.y, self.style_layers)) if self.dataset_paired else self.domain
+            terms["style"] = weight * losses.style_reconstruction(self._grams(maps_hat), style, self.style_scale)
         update("G", terms)
         return {}
 
     def _grams(self, maps: losses.Maps) -> dict[str, torch.Tensor]:
-        return {layer: losses.gram(maps[layer]) for layer in self.phi.style_layers}
+        return {layer: losses.gram(maps[layer]) for layer in self.style_layers}

@@ -20,6 +20,7 @@ from cgm.methods import losses, losses_ssim
 from cgm.methods.game import Game, Refinements
 from cgm.methods.losses import ADVERSARIAL
 from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.record import Depth
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -210,10 +211,12 @@ class Perceptual(Term):
     about = About(title="‖φ(y) − φ(G(x))‖₂² / CHW", citation="Johnson et al. 2016, eq. 2")
     compares = False
     loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "vgg16"
+    tap: Depth | None = None
+    """One layer of the loss network in place of the several that its record names."""
 
     @property
     def fixed(self) -> dict[str, tuple[str, ...]]:
-        return {self.loss_network: FIXED[self.loss_network].content_layers}
+        return {self.loss_network: FIXED[self.loss_network].content(self.tap)}
 
     def measure(self, targets: Targets) -> dict[str, float]:
         ((network, layers),) = self.fixed.items()
@@ -230,10 +233,12 @@ class Style(Term):
     about = About(title="‖Gram(y) − Gram(G(x))‖²_F", citation="Johnson et al. 2016, eq. 4")
     compares = False
     loss_network: Annotated[str, Entry(FIXED, lambda network: network.guides)] = "vgg16"
+    tap: Depth | None = None
+    """One layer of the loss network in place of the several that its record names."""
 
     @property
     def fixed(self) -> dict[str, tuple[str, ...]]:
-        return {self.loss_network: FIXED[self.loss_network].style_layers}
+        return {self.loss_network: FIXED[self.loss_network].style(self.tap)}
 
     def measure(self, targets: Targets) -> tuple[dict[str, float], dict[str, Tensor]]:
         ((network, layers),) = self.fixed.items()

@@ -5,9 +5,9 @@ The defaults are those of the authors' code.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from cgm.core.settings import Count, Model
 
@@ -41,3 +41,19 @@ class Networks(Model):
     resnet: ResNet = ResNet()
     patchgan: PatchGAN = PatchGAN()
     dcgan: DCGAN = DCGAN()
+
+    def merged(self, changes: Any) -> Networks:
+        """With the sizes that ``changes`` (of :data:`Changes`, or None) names."""
+        named = changes.model_dump(exclude_none=True) if changes else {}
+        return self.model_copy(update={name: getattr(self, name).model_copy(update=sizes) for name, sizes in named.items()})
+
+
+def _optional(model: type[Model], **types: Any) -> type[Model]:
+    """The same settings, each of which may be left out: None. ``types``: in place of the fields' own."""
+    hints = get_type_hints(model, include_extras=True) | types
+    fields: dict[str, Any] = {name: (hints[name] | None, None) for name in model.model_fields}
+    return create_model(f"{model.__name__}Changes", __base__=Model, **fields)
+
+
+Changes: Any = _optional(Networks, **{name: _optional(type(sizes)) for name, sizes in Networks()})
+"""Some sizes of some networks: ``{patchgan: {layers: 3}}``."""

@@ -23,6 +23,8 @@ class Compared(NamedTuple):
     """As in ``params.yaml``; a network's with the network's name, ``unet.width``."""
     ours: object
     theirs: object
+    own: bool = False
+    """Whether the entry itself has it, where others have it from ``networks``."""
 
     @property
     def same(self) -> bool:
@@ -33,7 +35,7 @@ class Compared(NamedTuple):
     @property
     def shared(self) -> bool:
         """Whether all methods have it from ``training`` or ``networks``."""
-        return "." in self.name or self.name == "augment" or self.name in Training.model_fields
+        return ("." in self.name and not self.own) or self.name == "augment" or self.name in Training.model_fields
 
 
 def compared(record: Mapping[str, Any]) -> list[Compared]:
@@ -50,8 +52,9 @@ def compared(record: Mapping[str, Any]) -> list[Compared]:
         settings.update({f"{network}.{key}": value for key, value in config["networks"].get(network, {}).items()})
     if settings.get("resnet.blocks") == (9 if _least_side(config["dataset"]["image_size"]) >= 256 else 6):
         settings["resnet.blocks"] = None  # spelled out, the paper's rule is the paper's rule
+    own = {f"{network}.{key}" for network, sizes in (method.get("networks") or {}).items() for key in sizes or () if sizes[key] is not None}
     paper = METHODS[method["implementation"]].about.paper
-    return [Compared(name, settings[name], theirs) for name, theirs in paper.items() if name in settings]
+    return [Compared(name, settings[name], theirs, name in own) for name, theirs in paper.items() if name in settings]
 
 
 def _least_side(image_size: int | list[int]) -> int:

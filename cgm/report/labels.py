@@ -98,6 +98,12 @@ def method_title(name: str, settings: MethodSettings) -> str:
     return title if name == settings.implementation else f"{title} ({name})"
 
 
+def setting_title(implementation: str, setting: str) -> str:
+    """A weight's symbol in the method's equation, ``λ``; any other setting by its name: ``patchgan layers``."""
+    symbols = {part.weight: part.symbol for part in METHODS[implementation].about.objective if part.weight}
+    return symbols.get(setting) or setting.removeprefix("terms.").replace(".", " ").replace("_", " ")
+
+
 def titles(methods: Mapping[str, MethodSettings], names: Iterable[str]) -> str:
     """``MAE regression, cGAN (no L1) and Pix2Pix``."""
     return listing([method_title(name, methods[name]) for name in names])

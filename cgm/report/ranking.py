@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,14 +47,21 @@ def loss(key: str, value: float) -> float:
 def losses_of(dataset: DatasetResult, key: str) -> dict[str, dict[int, float]]:
     """:func:`loss` by method and seed, of the methods that were trained to competence and have a value. Empty where the measure isn't one
     to rank by."""
-    return {method: {seed: run.value for seed, run in runs.items()} for method, runs in _losses(dataset, key).items()}
+    found = _losses(dataset, key, competent(dataset))
+    return {method: {seed: run.value for seed, run in runs.items()} for method, runs in found.items()}
 
 
-def _losses(dataset: DatasetResult, key: str) -> dict[str, dict[int, Measured]]:
+def between(dataset: DatasetResult, key: str, one: str, other: str) -> Difference | None:
+    """:func:`loss` of ``one`` less that of ``other``, whether they were trained to competence or not. None where no seed has both, or the
+    measure isn't one to rank by."""
+    return _differences(_losses(dataset, key, (one, other)), dataset.group_sizes).get((one, other))
+
+
+def _losses(dataset: DatasetResult, key: str, methods: Iterable[str]) -> dict[str, dict[int, Measured]]:
     if not metric_of(key).ranked:
         return {}
     found = {}
-    for method in competent(dataset):
+    for method in methods:
         runs = {run.seed: run.measured(key) for run in dataset.independent(method) if key in run.values}
         if runs:
             found[method] = {
@@ -66,7 +73,7 @@ def _losses(dataset: DatasetResult, key: str) -> dict[str, dict[int, Measured]]:
 
 def rank(dataset: DatasetResult, key: str) -> Ranking | None:
     """Of the methods that were trained to competence. None where none of them has a value, or the measure isn't one to rank by."""
-    losses = _losses(dataset, key)
+    losses = _losses(dataset, key, competent(dataset))
     if not losses:
         return None
     means = {method: stats.t_interval([run.value for run in runs.values()]).mean for method, runs in losses.items()}

@@ -450,6 +450,42 @@ def test_cut_looks_at_other_places_each_time_and_at_each_once() -> None:
     assert sorted(few) == list(range(64))
 
 
+def test_a_tap_is_one_layer_for_every_term() -> None:
+    """Of efficientnet-lite1 the middle one is block3, a quarter of the image's resolution."""
+    method: Any = build("perceptual_style", True, loss_network="efficientnet-lite1", tap="middle")
+    method.players["G"]["G"] = Half()
+    given = batch(2)
+    hat, y, targets = (method.phi.taps(images, ("block3",))["block3"] for images in (given.x / 2, given.y, pictures(8, 1)))
+    assert hat.shape[2:] == (SIZE // 4, SIZE // 4)
+
+    def gram(maps: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("nahw,nbhw->nab", maps, maps) / maps[0].numel()
+
+    style = (gram(hat) - gram(y)).pow(2).sum((1, 2)).mean() / gram(targets).pow(2).sum((1, 2)).mean()
+    expected = {"content": float((hat - y).pow(2).mean() / targets.pow(2).mean()), "style": 5 * float(style)}
+    assert terms_of(method, given)["G"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("kept", "left_out"), [("style", "content"), ("content", "style")])
+def test_a_weight_of_0_leaves_the_term_out(kept: str, left_out: str, paired: bool) -> None:
+    alone, both = build("perceptual_style", paired, **{f"{left_out}_weight": 0.0}), build("perceptual_style", paired)
+    found, whole = (terms_of(method, batch(2))["G"] for method in (alone, both))
+    assert found == {kept: whole[kept]}
+
+
+def test_a_perceptual_loss_needs_a_weight() -> None:
+    with pytest.raises(ValueError, match="found no weight above 0, expected one or more of content_weight, pixel_weight, tv_weight"):
+        build("perceptual", True, content_weight=0.0)
+
+
+@pytest.mark.parametrize(("direction", "counted"), [("both", {"cycle_A", "cycle_B"}), ("forward", {"cycle_A"}), ("backward", {"cycle_B"})])
+def test_a_cycle_may_count_one_way(direction: str, counted: set[str]) -> None:
+    """Forward is A → B → A. What is left is as it was."""
+    whole, found = (terms_of(build("cyclegan", False, cycle=cycle), batch(2))["G"] for cycle in ("both", direction))
+    assert found == {name: value for name, value in whole.items() if not name.startswith("cycle") or name in counted}
+
+
 def test_the_loss_network_never_changes() -> None:
     method: Any = build("perceptual", True)
     before = {name: value.clone() for name, value in method.phi.state_dict().items()}

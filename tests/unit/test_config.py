@@ -41,6 +41,16 @@ def test_an_entry_may_be_a_variant() -> None:
     assert params.methods["pix2pix_l10"].l1_weight == 10.0
 
 
+def test_an_entry_may_have_sizes_of_its_own() -> None:
+    own = {"patchgan": {"layers": 0}, "unet": {"width": 8}}
+    params = parse_params(edited("methods.small", {"implementation": "pix2pix", "networks": own}))
+    found = params.networks_of("openmoji", "small")
+    assert (found.patchgan.layers, found.unet.width) == (0, 8)
+    assert found.patchgan.norm == params.networks.patchgan.norm != type(found.patchgan)().norm  # the experiment's, not the default
+    assert found.resnet == params.networks.resnet
+    assert params.networks_of("openmoji", "pix2pix") == params.networks
+
+
 def test_an_integer_will_do_for_a_float() -> None:
     assert parse_params(edited("datasets.openmoji.kimg", 8)).datasets["openmoji"].kimg == 8
 
@@ -85,6 +95,14 @@ def test_an_integer_will_do_for_a_float() -> None:
         ("unpaired.datasets.fluent-unpaired", {"source": "fluent-unpaired"}, "unpaired.datasets.fluent-unpaired.kimg: missing"),
         ("networks.unet.widht", 3, "networks.unet.widht: unknown key; did you mean 'width'?"),
         ("networks.patchgan.layers", 6, "networks.patchgan.layers: 6 layers leave nothing of a 64 px image"),
+        ("methods.mae.networks", {"unett": {"width": 3}}, "methods.mae.networks.unett: unknown key; did you mean 'unet'?"),
+        ("methods.mae.networks", {"unet": {"widht": 3}}, "methods.mae.networks.unet.widht: unknown key; did you mean 'width'?"),
+        ("methods.mae.networks", {"unet": {"width": 0}}, "methods.mae.networks.unet.width: found 0; input should be greater"),
+        (
+            "unpaired.methods.unpaired_gan.networks",
+            {"patchgan": {"layers": 6}},
+            "unpaired.methods.unpaired_gan.networks.patchgan.layers: 6 layers leave nothing of a 64 px image (fluent-unpaired)",
+        ),
         ("datasets.openmoji.kimg", 0.001, "openmoji.kimg: 0.001 kimg is less than one step"),
         ("seeds", [1, 1], "seeds: found a seed twice"),
         ("seeds", [], "seeds: found []"),
@@ -279,7 +297,8 @@ def test_the_pages_examples_are_valid_yaml() -> None:
 
 def test_reading_an_experiment_imports_nothing_that_is_slow(tmp_path: Path) -> None:
     """The project's experiments, and one with a user's own folder."""
-    experiments = [str(ROOT / f"experiments/{name}.yaml") for name in ("smoke", "default", "full", "losses")]
+    names = ("smoke", "default", "full", "losses", "ablations", "budget")
+    experiments = [str(ROOT / f"experiments/{name}.yaml") for name in names]
     text = (
         (ROOT / "experiments/smoke.yaml")
         .read_text()

@@ -106,6 +106,15 @@ def test_taps_stop_at_the_deepest_one(network):
     assert network.taps(x, ()) == {}
 
 
+@pytest.mark.parametrize("name", [name for name, record in FIXED.items() if record.guides])
+def test_stages_are_at_a_half_a_quarter_and_an_eighth(name):
+    record = FIXED[name]
+    maps = record.network().taps(torch.zeros(1, 3, 64, 64), record.stages)
+    assert [maps[stage].shape[2] for stage in record.stages] == [32, 16, 8]
+    assert (record.content("late"), record.style("early")) == (record.stages[2:], record.stages[:1])
+    assert (record.content(None), record.style(None)) == (record.content_layers, record.style_layers)
+
+
 def test_taps_and_features_are_one_pass_with_the_same_numbers(network):
     x = photo("coffee", 64)
     taps, features = network.taps_and_features(x, ("block4",))

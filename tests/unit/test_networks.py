@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cgm.methods import METHODS, models
 from cgm.networks import dcgan
 from cgm.networks.heads import PatchHeads
 from cgm.networks.init import initialise, parameter_count
@@ -24,6 +25,7 @@ from cgm.networks.layers import (
 )
 from cgm.networks.patchgan import PatchGAN, receptive_field
 from cgm.networks.resnet import ResNet
+from cgm.networks.settings import Networks
 from cgm.networks.unet import UNet
 
 
@@ -280,3 +282,13 @@ def test_512_px() -> None:
     assert len(network.down) == 9
     with torch.no_grad():
         assert network.eval()(torch.zeros(1, 3, 512, 512)).shape == (1, 3, 512, 512)
+
+
+def test_a_method_may_have_sizes_of_its_own() -> None:
+    """In the networks that are built, and in a record that is read again."""
+    settings = METHODS["pix2pix"].Settings.model_validate({"implementation": "pix2pix", "networks": {"patchgan": {"layers": 1}}})
+    networks = Networks.model_validate({"unet": {"width": 4}, "patchgan": {"width": 4, "norm": "none"}})
+    assert models.build(settings, networks, 32, paired=True).receptive_field == 16
+    assert networks.merged(type(settings).model_validate(settings.model_dump()).networks) == networks.merged(settings.networks)
+    assert networks.merged(None) == networks
+    assert networks.merged(settings.networks).patchgan.model_dump() == {"width": 4, "layers": 1, "norm": "none"}

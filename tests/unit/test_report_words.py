@@ -76,6 +76,8 @@ def test_the_equation_is_the_one_that_was_trained() -> None:
     assert objective(settings("pix2pix", adversarial="hinge", l1_weight=0.0)) == "−E D(x, G(x, z))"
     assert objective(settings("unpaired_gan")) == "E(D(G(x)) − 1)²"
     assert objective(settings("mae")) == "E‖y − G(x)‖₁"
+    one_way = settings("cyclegan", cycle="forward", identity_weight=0.0)
+    assert objective(one_way) == "E(D(G(x)) − 1)² + λ E‖F(G(x)) − x‖₁,  λ = 10"
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -112,7 +114,8 @@ def test_every_training_setting_is_compared_or_neutral() -> None:
 @pytest.mark.parametrize("name", PAPERS)
 def test_every_setting_of_a_method_is_compared(name: str) -> None:
     method = METHODS[name]
-    own = set(method.Settings.model_fields) - {"implementation", "learning_rate", "batch_size", "kimg"}
+    shared = {"implementation", "learning_rate", "batch_size", "kimg", "networks"}  # the last is compared by its sizes
+    own = set(method.Settings.model_fields) - shared
     if "the family's" in " ".join(method.about.differences):  # the paper's network is none of ours, and the record says so
         own -= {"generator"}
     assert own <= set(method.about.paper)
@@ -132,6 +135,16 @@ def test_settings_are_beside_the_methods_own_paper(tree: Path) -> None:
     assert "batch size 8 (4), learning rate 0.0002 (0.001), beta1 0.5 (0.9)" in perceptual
     assert "loss network efficientnet-lite1 (vgg16)" in perceptual
     assert "patchgan" not in method_sentence(record_of(tree, "mae"))  # it has no discriminator
+
+
+def test_sizes_of_an_entry_s_own_are_not_shared(tree: Path) -> None:
+    path = tree / RUNS / "pix2pix_l10/0/run.json"
+    config = record_of(tree, "pix2pix_l10")["config"]
+    config["networks"]["patchgan"]["layers"] = 0
+    config["method"]["networks"] = {"unet": None, "patchgan": {"width": None, "layers": 0, "norm": None}}
+    edit(path, config=config)
+    assert "patchgan layers 0 (3)" in method_sentence(record_of(tree, "pix2pix_l10"))
+    assert "patchgan layers 2 (3), patchgan norm" in shared_sentence(dataset_of(tree))
 
 
 @pytest.mark.parametrize(("augment", "differs"), [("shift", True), ("resize-crop", False), ("none", True)])

@@ -21,7 +21,7 @@ from pipeline import stage_table
 from pipeline.stage_table import Stage, Table, load_table
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = ("smoke", "default", "full")
+EXPERIMENTS = ("smoke", "default", "full", "ablations", "budget")
 
 
 def project(folder: Path, experiment: str = "smoke") -> Path:
@@ -184,6 +184,12 @@ def test_long_trainings_start_first(smoke: Table) -> None:
     assert trainings == sorted(set(trainings), reverse=True)
     assert priority("prepare@openmoji") > trainings[0]
     assert trainings[-1] > priority("evaluate@openmoji-mae-0")
+
+
+def test_an_entry_s_own_budget_counts(tmp_path: Path) -> None:
+    table = load_table(project(tmp_path, "budget"))
+    trainings = [table.priority(stage(table, f"train@openmoji-{name}-0")) for name in ("mae", "mae_x4", "mae_x16")]
+    assert trainings == sorted(set(trainings))
 
 
 def test_no_training_starts_before_the_data(tmp_path: Path) -> None:

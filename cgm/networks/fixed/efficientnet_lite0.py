@@ -20,5 +20,6 @@ EFFICIENTNET_LITE0 = Fixed(
     # block2 alone holds half as many numbers as the image does, and leaves its colours open
     content_layers=("block0", "block2"),
     style_layers=("stem", "block0", "block2", "block4"),
+    stages=("block0", "block2", "block4"),
     load="cgm.networks.fixed.efflite:lite0",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cgm.core.errors import UserError
 from cgm.core.lazy import torch
@@ -17,6 +17,9 @@ AT_128 = (
     "features: the last map, averaged over its positions"
 )
 """How a judge sees an image, unless its record says otherwise."""
+Depth = Literal["early", "middle", "late"]
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+"""In their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,9 @@ class Fixed:
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
     """The layers of the feature reconstruction and of the style loss. None: nothing can be trained through it."""
+    stages: tuple[str, ...] = ()
+    """The early, the middle and the late layer for a loss that looks through one alone: in every network the last maps at a half, a quarter
+    and an eighth of the image's resolution. VGG-16's are layers of Johnson et al. 2016: relu2_2, relu3_3, relu4_3."""
     load: str = ""
     """``module:function`` that makes the network of this record, in float32 on the CPU. Empty: only its weights are used."""
 
@@ -93,3 +99,11 @@ class Fixed:
     def guides(self) -> bool:
         """Whether a training's losses and validation can use it: it is differentiable and works on the training's own device."""
         return bool(self.content_layers)
+
+    def content(self, tap: Depth | None) -> tuple[str, ...]:
+        """The layers of the feature reconstruction: one alone with ``tap``."""
+        return self.content_layers if tap is None else (self.stages[DEPTHS.index(tap)],)
+
+    def style(self, tap: Depth | None) -> tuple[str, ...]:
+        """Likewise, of the style loss."""
+        return self.style_layers if tap is None else (self.stages[DEPTHS.index(tap)],)

@@ -27,5 +27,6 @@ VGG16 = Fixed(
     taps=("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     content_layers=("relu2_2",),
     style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+    stages=("relu2_2", "relu3_3", "relu4_3"),
     load="cgm.networks.fixed.vgg:load",
 )

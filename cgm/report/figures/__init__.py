@@ -10,6 +10,7 @@ FIGURES: Registry[Figure] = Registry(
         "grid": "cgm.report.figures.grid:GRID",
         "samples": "cgm.report.figures.samples:SAMPLES",
         "spectrum": "cgm.report.figures.spectrum:SPECTRUM",
+        "budget": "cgm.report.figures.budget:BUDGET",
         "validation": "cgm.report.figures.validation:VALIDATION",
         "losses": "cgm.report.figures.losses:LOSSES",
     },

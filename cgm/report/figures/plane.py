@@ -13,17 +13,20 @@ from cgm.evaluation.metrics import METRICS
 from cgm.report import labels
 from cgm.report.competence import competent
 from cgm.report.figures.figure import Figure, Picture
+from cgm.report.parameter_paths import Path, path_title, paths_of, settings_of, value_text
 from cgm.report.plotting import MARKERS, Theme, csv_bytes, place_labels, readable
 from cgm.report.results import DatasetResult, Reference, Results
 from cgm.report.summary import interval_text
 
 DISTORTION, PERCEPTION = "mae", "kid"
+STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (9, 3)))
+"""Of lines, after one another."""
 
 
 def plane(results: Results, dataset: DatasetResult) -> Picture | None:
     """Perception–distortion plane (Blau & Michaeli, CVPR 2018): MAE against the kernel distance, a dot a seed.
 
-    None where no method has both.
+    Entries that differ in one setting alone are joined in its order. None where no method has both.
     """
     scale = METRICS[PERCEPTION].scale
     judge = dataset.judge_of(PERCEPTION)
@@ -42,6 +45,11 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
             baselines.append((reference, (first[0], second[0] * scale)))
     floor = [value * scale for value in dataset.floor_values(PERCEPTION)]
     places = results.places
+    shown = settings_of(results.params, dataset.name)
+    paths = paths_of({method: settings for method, settings in shown.items() if method in means})
+    joined: dict[str, list[Path]] = {}
+    for path in paths:
+        joined.setdefault(path_title(dataset, path), []).append(path)
 
     def draw(figure: Canvas, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -54,6 +62,12 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         if floor:
             axes.axhspan(min(floor), max(floor), color=theme.muted, alpha=0.18, linewidth=0)
             axes.axhline(fmean(floor), color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
+        for place, (title, alike) in enumerate(joined.items()):
+            colour, style = theme.colour(place), STYLES[place % len(STYLES)]
+            for path in alike:
+                across, up = zip(*(means[entry] for entry in path.entries), strict=True)
+                label = title if path is alike[0] else None
+                axes.plot(across, up, color=colour, linewidth=1.1, linestyle=style, label=label, zorder=2)
         for method, found in points.items():
             colour, marker = theme.colour(places[method]), MARKERS[places[method] % len(MARKERS)]
             axes.plot(
@@ -64,7 +78,7 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
             axes.plot(x, y, "d", color=theme.ground, markersize=6.5, markeredgecolor=theme.muted, markeredgewidth=1.2, zorder=3)
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
         anchors = [*means.values(), *(place for _, place in baselines)]
-        texts = [labels.method_title(method, dataset.methods[method]) for method in means]
+        texts = [_label(dataset, paths, method) for method in means]
         texts += [labels.reference_title(reference.name) for reference, _ in baselines]
         colours = [readable(theme.colour(places[method]), theme) for method in means] + [theme.muted] * len(baselines)
         dots = [*anchors, *((x, y) for found in points.values() for _, x, y in found)]
@@ -73,12 +87,14 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
             anchors.append((low + 0.9 * (high - low), fmean(floor)))
             texts.append(labels.REFERENCES["real"])
             colours.append(theme.muted)
+        if paths:
+            figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
         place_labels(axes, anchors, texts, colours, dots, theme)
 
     rows = [(dataset.name, method, seed, x, y / scale) for method, found in points.items() for seed, x, y in found] + [
         (dataset.name, reference.key, 0, x, y / scale) for reference, (x, y) in baselines
     ]
-    size = (8.2, 5.4)
+    size = (8.2, 5.4 + 0.2 * ((len(joined) + 1) // 2))
     numbers = csv_bytes(("dataset", "method", "seed", DISTORTION, PERCEPTION), rows)
     takeaway = _takeaway(dataset, means)
     titles = [labels.method_title(method, dataset.methods[method]) for method in means]
@@ -88,13 +104,33 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         title="Perception–distortion plane",
         takeaway=takeaway,
         note="Small marks: seeds; large: their mean; hollow diamonds: baselines; dashed line and band: real vs real. "
-        "Down and left is better.",
+        f"Down and left is better.{_caption(list(joined))}",
         alt=f"Scatter plot for {dataset.name}: MAE against {labels.metric_title(PERCEPTION, judge)} for "
         f"{labels.listing(titles)}. {takeaway}",
         csv=numbers,
         draw=draw,
         size=size,
     )
+
+
+def _label(dataset: DatasetResult, paths: list[Path], method: str) -> str:
+    """The method's title; of an entry on a path, the setting's value, which tells it from the others there."""
+    settings = dataset.methods[method]
+    values = {
+        f"{labels.setting_title(settings.implementation, path.setting)} {value_text(value)}"
+        for path in paths
+        for value, entry in path.points
+        if entry == method
+    }
+    title = labels.method_title(method, settings)
+    if not values:
+        return title
+    return ", ".join(([title] if method == settings.implementation else []) + sorted(values))
+
+
+def _caption(joined: list[str]) -> str:
+    """What the lines are; nothing where there are none."""
+    return f" Lines join entries that differ in one setting alone: {'; '.join(joined)}." if joined else ""
 
 
 def _takeaway(dataset: DatasetResult, means: Mapping[str, tuple[float, float]]) -> str:

@@ -1,0 +1,148 @@
+"""Final metrics over the budget, where an entry is trained with several."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from cgm.evaluation import stats
+from cgm.evaluation.measures import metric_of
+from cgm.evaluation.uncertainty import Difference, Estimate
+from cgm.report import labels
+from cgm.report.figures.figure import Figure, Picture
+from cgm.report.parameter_paths import Path, paths_of, settings_of
+from cgm.report.plotting import MARKERS, Theme, csv_bytes
+from cgm.report.ranking import ALPHA, between
+from cgm.report.results import DatasetResult, Results
+
+MEASURES = ("kid", "pd")
+"""One of realism and one of fidelity, on the test images."""
+UNTRAINED = "copy_input"
+Points = list[tuple[float, str, Estimate]]
+"""Thousand images, entry, mean with its interval."""
+
+
+def budget(results: Results, dataset: DatasetResult) -> Picture | None:
+    """The leading metrics of entries that differ in ``kimg`` alone, a line a method. None where there are none, or nothing was measured."""
+    paths = [path for path in paths_of(settings_of(results.params, dataset.name)) if path.setting == "kimg"]
+    names = _names(dataset, paths)
+    curves: dict[str, dict[str, Points]] = {}
+    for metric in MEASURES:
+        for name, path in zip(names, paths, strict=True):
+            if len(points := _points(dataset, path, metric)) > 1:
+                curves.setdefault(metric, {})[name] = points
+    if not curves:
+        return None
+    kimgs = sorted({kimg for found in curves.values() for points in found.values() for kimg, _, _ in points})
+    base = {name: _base(dataset, path) for name, path in zip(names, paths, strict=True)}
+    places = results.places
+    references = {metric: _references(dataset, metric) for metric in curves}
+    headings = {metric: f"{labels.scaled_title(metric, dataset.judge_of(metric))} {labels.arrow(metric)}" for metric in curves}
+
+    def draw(figure: Canvas, theme: Theme) -> None:
+        grid = figure.subplots(1, len(curves), squeeze=False)
+        for axes, (metric, found) in zip(grid.flat, curves.items(), strict=True):
+            scale = metric_of(metric).scale
+            axes.set_title(headings[metric])
+            axes.set_xlabel("thousand images seen")
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator(kimgs))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            for (name, values), style in zip(references[metric].items(), ((0, (1, 1.5)), (0, (5, 3))), strict=True):
+                if values:
+                    mean = stats.t_interval(values).mean * scale
+                    axes.axhline(mean, color=theme.muted, linewidth=1.1, linestyle=style, label=labels.reference_title(name))
+            for name, points in found.items():
+                place = places[base[name]]
+                axes.errorbar(
+                    [kimg for kimg, _, _ in points],
+                    [each.mean * scale for _, _, each in points],
+                    [(each.half_width or 0.0) * scale for _, _, each in points],
+                    color=theme.colour(place), marker=MARKERS[place % len(MARKERS)], markersize=5, linewidth=1.4, elinewidth=0.9,
+                    capsize=2.5, label=name,
+                )  # fmt: skip
+        handles: dict[str, Artist] = {}
+        for axes in grid.flat:
+            handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(list(handles.values()), [*handles], loc="outside lower center", ncols=4)
+
+    rows: list[tuple[object, ...]] = []
+    for metric, found in curves.items():
+        for points in found.values():
+            rows += [
+                (dataset.name, entry, kimg, metric, each.mean, "" if each.half_width is None else each.half_width, each.n_seeds)
+                for kimg, entry, each in points
+            ]
+        kinds = {UNTRAINED: "baseline", "real": "floor"}
+        rows += [
+            (dataset.name, f"{kinds[name]}:{name}", "", metric, value, "", "")
+            for name, values in references[metric].items()
+            for value in values
+        ]
+    takeaway = _takeaway(dataset, curves)
+    return Picture(
+        kind="budget",
+        dataset=dataset.name,
+        title="Final metrics over the budget",
+        takeaway=takeaway,
+        note="Each point is a training of its own, with that budget and its own decay of the learning rate. Mean over seeds; bars: 95% "
+        f"intervals, as in the tables. Surely: p < {100 * ALPHA:g}% for the difference, on the same seeds and images.",
+        alt=f"Line plots for {dataset.name} of {labels.listing(list(headings.values()))} against images seen, for "
+        f"{labels.listing(list(dict.fromkeys(name for found in curves.values() for name in found)))}. {takeaway}",
+        csv=csv_bytes(("dataset", "method", "kimg", "metric", "mean", "half_width", "n"), rows),
+        draw=draw,
+        size=(8.2, 3.9),
+    )
+
+
+def _points(dataset: DatasetResult, path: Path, metric: str) -> Points:
+    found = [(float(kimg), entry, dataset.estimate(entry, metric)) for kimg, entry in path.points]
+    return [(kimg, entry, each) for kimg, entry, each in found if each is not None]
+
+
+def _base(dataset: DatasetResult, path: Path) -> str:
+    """The entry whose colour the line has: the one that is named like its method, else the first."""
+    return next((entry for entry in path.entries if entry == dataset.methods[entry].implementation), path.entries[0])
+
+
+def _names(dataset: DatasetResult, paths: list[Path]) -> list[str]:
+    """The method's title; with the entry where two would read alike."""
+    bases = [_base(dataset, path) for path in paths]
+    plain = [labels.method_title(dataset.methods[base].implementation, dataset.methods[base]) for base in bases]
+    return [
+        labels.method_title(base, dataset.methods[base]) if plain.count(title) > 1 else title
+        for base, title in zip(bases, plain, strict=True)
+    ]
+
+
+def _references(dataset: DatasetResult, metric: str) -> dict[str, list[float]]:
+    copied = [value for baseline in dataset.baselines if baseline.name == UNTRAINED for value in baseline.values(metric)]
+    return {UNTRAINED: copied, "real": dataset.floor_values(metric)}
+
+
+def _takeaway(dataset: DatasetResult, curves: dict[str, dict[str, Points]]) -> str:
+    """What the last step in the budget brought each method, by the first of the metrics."""
+    metric, found = next(iter(curves.items()))
+    scale, decimals = metric_of(metric).scale, metric_of(metric).decimals
+    parts = []
+    for name, points in found.items():
+        (before, less, first), (after, more, last) = list(pairwise(points))[-1]
+        kind = _kind(between(dataset, metric, more, less))
+        values = [stats.format_number(each.mean * scale, decimals) for each in (first, last)]
+        parts.append(f"{name} {values[0]} → {values[1]} from {before:g} to {after:g} thousand images ({kind})")
+    return f"Does a larger budget still help? {labels.scaled_title(metric, dataset.judge_of(metric))}, last step: {'; '.join(parts)}."
+
+
+def _kind(change: Difference | None) -> str:
+    if change is None or change.p is None:
+        return "not tested"
+    if change.p >= ALPHA:
+        return "no sure change"
+    return "surely better" if change.mean < 0 else "surely worse"
+
+
+BUDGET = Figure(kind="budget", make=budget)
