@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
+from cgm.core import own
 from cgm.networks import GENERATORS, dcgan
 from cgm.networks.patchgan import PatchGAN
 from cgm.networks.settings import Networks
@@ -20,10 +23,12 @@ class Builder:
     image_size: Size
     channels: int = 3
     """Of the images: 3, or 1 where they are grey."""
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    """Of a generator of the user's own."""
 
     def generator(self, name: str) -> nn.Module:
-        """One of the translating generators, x → ŷ, by its name in :data:`cgm.networks.GENERATORS`."""
-        sizes = getattr(self.settings, name).model_dump()
+        """One of the translating generators, x → ŷ, by its name in :data:`cgm.networks.GENERATORS`, or its place."""
+        sizes = self.sizes if own.is_place(name) else getattr(self.settings, name).model_dump()
         return GENERATORS[name](self.image_size, channels=self.channels, **sizes)
 
     def patchgan(self, images: int = 1) -> PatchGAN:
