@@ -6,11 +6,16 @@ that doesn't use it; where a definition stands doesn't count either.
 
 Names that no source shows are given as places, ``package.module:name``: the entries of registries that a run uses. Where a module is used
 other than by ``module.name``, all of it counts.
+
+A method or network of the user's own (:mod:`cgm.core.own`) is such a place. Its file, and what it imports from the checkout, are followed
+like the project's. Of one that is installed, its file and the version of its distribution count.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cached_property
@@ -32,11 +37,14 @@ NOT_IN_RESULTS = (
     "cgm.core.download",
     "cgm.core.errors",
     "cgm.core.lazy",
+    "cgm.core.own",
     "cgm.core.progress",
     "cgm.core.registry",
     "cgm.core.settings",
     "cgm.experiment",
+    "cgm.methods.own",
     "cgm.networks.fixed.weights",
+    "cgm.networks.own",
     "cgm.networks.settings",
     "pipeline.code",
     "pipeline.fingerprint",
@@ -72,9 +80,24 @@ class Code:
         self._modules: dict[str, Module] = {}
         self._fingerprints: dict[tuple[str, tuple[str, ...], bool], str] = {}
         self._references: dict[tuple[Place, bool], frozenset[Place]] = {}
+        self._own: dict[str, Path | None] = {}
+
+    def path(self, module: str) -> Path | None:
+        """The file of one of the checkout's modules, or the folder of a package without ``__init__.py``; None for any other."""
+        if module.partition(".")[0] in PACKAGES:
+            return self._paths.get(module)
+        if module not in self._own:
+            below = self.root.joinpath(*module.split("."))
+            candidates = (below / "__init__.py", below.with_name(f"{below.name}.py"), below)
+            self._own[module] = next((path for path in candidates if path.exists()), None) if module else None
+        return self._own[module]
+
+    def _is_module(self, name: str) -> bool:
+        path = self.path(name)
+        return path is not None and path.suffix == ".py"
 
     @cached_property
-    def paths(self) -> dict[str, Path]:
+    def _paths(self) -> dict[str, Path]:
         found = {}
         for package in PACKAGES:
             for path in (self.root / package).rglob("*.py"):
@@ -106,8 +129,10 @@ class Code:
         if key not in self._fingerprints:
             reached = self.reach(stage, key[1], words=words)
             lines = sorted(f"{name} {self._definition((module, name), words).digest}\n" for module, name in reached)
-            folders = sorted({self.paths[module].parent for module, _ in reached if module.count(".") >= 2})
+            ours = {module for module, _ in reached if module.count(".") >= 2 and module.partition(".")[0] in PACKAGES}
+            folders = sorted({self._paths[module].parent for module in ours})
             lines += [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for folder in folders for path in _shipped(folder)]
+            lines += [f"{place} {_installed(place)}\n" for place in key[1] if not self._is_module(place.partition(":")[0])]
             self._fingerprints[key] = hashlib.sha256("".join(lines).encode()).hexdigest()
         return self._fingerprints[key]
 
@@ -126,7 +151,8 @@ class Code:
 
     def module(self, name: str) -> Module:
         if name not in self._modules:
-            path = self.paths[name]
+            path = self.path(name)
+            assert path is not None
             source = path.read_bytes()
             digest = hashlib.sha256(source).hexdigest()
             known = self._known.get(name, {})
@@ -152,24 +178,27 @@ class Code:
                     found.update(self._follow(module.imports[chain[0]], chain[1:]))
             for text in definition.texts:
                 found.update(self._place(text))
+            for key, target in module.imports.items():
+                if key.startswith("*"):  # any of its names may come from there
+                    found.update(self._follow(target, ()))
             parents = name.split(".")
             found |= {(".".join(parents[: count + 1]), "") for count in range(len(parents))}
-            self._references[place, words] = frozenset(each for each in found if each[0] in self.paths)
+            self._references[place, words] = frozenset(each for each in found if self._is_module(each[0]))
         return self._references[place, words]
 
     def _place(self, text: str) -> Iterator[Place]:
         """Of ``package.module:name``; nothing of any other text."""
         module, colon, name = text.partition(":")
-        if colon and module in self.paths and name.isidentifier():
+        if colon and self._is_module(module) and name.isidentifier():
             yield from self._follow(f"{module}.{name}", ())
 
     def _follow(self, target: str, rest: tuple[str, ...]) -> Iterator[Place]:
         """The definitions behind an imported name and the attributes that follow it; all of a module that is used as a whole."""
-        if target in self.paths:
-            if rest and f"{target}.{rest[0]}" in self.paths:
+        if self.path(target) is not None:
+            if rest and self.path(f"{target}.{rest[0]}") is not None:
                 yield from self._follow(f"{target}.{rest[0]}", rest[1:])
                 return
-            if _left_out(target):
+            if _left_out(target) or not self._is_module(target):
                 return
             module = self.module(target)
             if rest and rest[0] in module.definitions:
@@ -180,8 +209,17 @@ class Code:
                 yield from ((target, name) for name in (*module.names, ""))
             return
         parent, _, name = target.rpartition(".")
-        if parent in self.paths:
+        if self.path(parent) is not None:
             yield from self._follow(parent, (name, *rest))
+
+
+def _installed(place: str) -> str:
+    """Of a module that lies outside of the checkout: its distribution's version and its file's hash."""
+    module = place.partition(":")[0]
+    spec = importlib.util.find_spec(module)
+    distributions = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(distributions)))
+    return f"{versions} {sha256(spec.origin) if spec is not None and spec.origin else ''}"
 
 
 def _shipped(folder: Path) -> list[Path]:

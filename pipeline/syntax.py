@@ -35,7 +35,7 @@ class Module:
 
     sha256: str
     imports: dict[str, str]
-    """Local name → ``package.module`` or ``package.module.name``."""
+    """Local name → ``package.module`` or ``package.module.name``; ``* package.module`` → ``package.module`` where all of it is imported."""
     definitions: dict[str, tuple[Definition, Definition]]
     """By name; of each what counts without its words, and with them. ``""``: what the module does when it is imported; ``__main__``: when
     it is run."""
@@ -64,7 +64,9 @@ def read(source: str, name: str, is_package: bool, digest: str) -> Module:
             package = name.split(".") if is_package else name.split(".")[:-1]
             parents = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*parents, *([node.module] if node.module else [])])
-            imports.update({alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names})
+            for alias in node.names:
+                local, target = ("* " + origin, origin) if alias.name == "*" else (alias.asname or alias.name, f"{origin}.{alias.name}")
+                imports[local] = target
     plain, spoken = (
         {name: _defined(statements, words) for name, statements in _statements(ast.parse(source)).items()} for words in (False, True)
     )

@@ -1,7 +1,8 @@
 """Things that an experiment is put together from: methods, metrics, networks, sources, figures, tables.
 
-Each is one file with one record, and one line in an explicit list, a :class:`Registry`. Everything else (settings, validation, the pages of
-the report, the order of the trainings) reads the record. The fingerprint of a run leaves out both the lists and what a record says of
+Each is one file with one record, and one line in an explicit list, a :class:`Registry`. A list may be open to records of the user's own,
+which are named by their place (:mod:`cgm.core.own`) and need no line. Everything else (settings, validation, the pages of the report, the
+order of the trainings) reads the record. The fingerprint of a run leaves out both the lists and what a record says of
 itself in words (:class:`About`): another entry, or another wording, changes no result.
 """
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from cgm.core import own
 from cgm.core.errors import UserError
 from cgm.core.settings import Model
 
@@ -64,12 +66,19 @@ class Part:
 class Registry(Mapping[str, T], Generic[T]):
     """Names of things and where their records stand, as ``package.module:record``; a record is imported when it is asked for."""
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
-        """``kind``: what the entries are, for messages."""
-        self.kind, self._entries = kind, dict(entries)
+    def __init__(self, kind: str, entries: Mapping[str, str], complete: Callable[[Any], T] | None = None) -> None:
+        """``kind``: what the entries are, for messages. ``complete``: opens the list to records of the user's own; gets what stands at a
+        place and returns the record, or raises ``LookupError``, which says what it is and what was expected.
+        """
+        self.kind, self._entries, self._complete = kind, dict(entries), complete
 
     def __getitem__(self, name: str) -> T:
-        """Raises :class:`UserError` for an unknown name, or an entry behind which there is no record."""
+        """Raises :class:`UserError` for an unknown name, an entry behind which there is no record, or a place with another thing."""
+        if self._is_own(name) and self._complete is not None:
+            try:
+                return self._complete(own.load(name))
+            except LookupError as error:
+                raise UserError(f"{name}: {error}") from None
         if name not in self._entries:
             raise UserError(f"{self.kind} {name!r}: unknown{nearest(name, self)}")
         try:
@@ -79,7 +88,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries  # Mapping's own would import the record
+        return name in self._entries or self._is_own(name)  # Mapping's own would import the record
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -89,7 +98,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def place(self, name: str) -> str:
         """``package.module:record`` of an entry: what a fingerprint follows."""
-        return self._entries[name]
+        return own.dotted(name) if self._is_own(name) else self._entries[name]
+
+    def _is_own(self, name: object) -> bool:
+        """Whether a name is a place; what is there is another question."""
+        return self._complete is not None and isinstance(name, str) and name not in self._entries and own.is_place(name)
 
 
 def resolve(place: str) -> Any:
@@ -130,6 +143,11 @@ class Entry:
     def _check(self, name: str) -> str:
         if name not in self.registry:
             raise ValueError(f"unknown {self.registry.kind} {name!r}{nearest(name, self.registry)}")
+        if own.is_place(name):
+            try:
+                self.registry[name]
+            except UserError as error:
+                raise ValueError(f"found {name!r}; {error}") from None
         if self.accepts is not None and not self.accepts(self.registry[name]):
             fit = ", ".join(other for other in self.registry if self.accepts(self.registry[other]))
             raise ValueError(f"{self.registry.kind} {name!r} can't be used here; expected one of {fit}")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cgm.core import own
 from cgm.core.errors import UserError
 from cgm.core.registry import Registry, nearest
 from cgm.data.sources import SOURCES
@@ -106,12 +107,16 @@ def _entries(raw: Any, key: str, name: str, registry: Registry[Any], kind: str, 
         if kind not in settings and not by_name:
             raise UserError(f"{name}: {key}.{entry}.{kind}: missing; expected one of {', '.join(registry)}")
         chosen = str(settings.get(kind, entry))
+        where = f"{key}.{entry}" + (f".{kind}" if kind in settings else "")
         if chosen not in registry:
-            where = f"{key}.{entry}" + (f".{kind}" if kind in settings else "")
             raise UserError(f"{name}: {where}: unknown {registry.kind} {chosen!r}{nearest(chosen, registry)}")
-        model = registry[chosen].Settings
         try:
-            found[entry] = model.model_validate({**settings, kind: chosen})
+            model = registry[chosen].Settings
+        except UserError as error:
+            raise UserError(f"{name}: {where}: {error}") from None
+        try:
+            with own.errors_told():
+                found[entry] = model.model_validate({**settings, kind: chosen})
         except ValidationError as error:
             raise UserError(f"{name}: {_explain(error, model, f'{key}.{entry}')}") from None
     return found

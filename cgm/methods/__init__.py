@@ -1,7 +1,11 @@
-"""The methods: one file each, which states its losses in its paper's notation; and pictures that other models made."""
+"""The methods: one file each, which states its losses in its paper's notation; and pictures that other models made.
+
+A method of the user's own needs no line here: it is named by its place, ``my_losses/focal.py:FocalFrequency``.
+"""
 
 from cgm.core.registry import Registry
 from cgm.methods.method import Implementation
+from cgm.methods.own import complete
 
 METHODS: Registry[type[Implementation]] = Registry(
     "method",
@@ -25,4 +29,5 @@ METHODS: Registry[type[Implementation]] = Registry(
         "perceptual_gan": "cgm.methods.perceptual_gan:PerceptualGAN",
         "external": "cgm.methods.external:External",
     },
+    complete,
 )

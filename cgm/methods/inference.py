@@ -26,6 +26,7 @@ from cgm.data.sources import SOURCES
 from cgm.methods import METHODS, models
 from cgm.methods.method import Method
 from cgm.networks.settings import Networks
+from cgm.networks.size import halvings
 
 T = TypeVar("T")
 SMALLEST = 8
@@ -59,8 +60,8 @@ class Trained:
 
     @property
     def multiple(self) -> int:
-        """Of what heights and widths must be multiples."""
-        multiple = self.network.generator.multiple
+        """Of what heights and widths must be multiples: as the generator says; of one that doesn't, as often as the trained size halves."""
+        multiple = getattr(self.network.generator, "multiple", 2 ** halvings(self.image_size))
         assert isinstance(multiple, int)
         return multiple
 

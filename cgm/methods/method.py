@@ -16,10 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
+from pydantic import Field, ValidationInfo, field_validator
+
+from cgm.core import own
 from cgm.core.lazy import nn
 from cgm.core.registry import About, Entry
 from cgm.core.settings import Count, Model, NonNegative, Positive
 from cgm.networks import GENERATORS
+from cgm.networks.own import check_sizes
 from cgm.networks.settings import Changes
 
 if TYPE_CHECKING:
@@ -63,6 +67,17 @@ class TranslatorSettings(TrainedSettings):
     """Of a method whose generator makes an image from an image."""
 
     generator: Annotated[str, Entry(GENERATORS)] = "unet"
+    sizes: dict[str, bool | int | float | str | None] = Field(default={}, validate_default=True)
+    """Keyword arguments of a generator of the user's own; ours have theirs in ``networks``."""
+
+    @field_validator("sizes")
+    @classmethod
+    def _of_the_generator(cls, sizes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if own.is_place(name := info.data.get("generator", "")):
+            check_sizes(GENERATORS[name], sizes)
+        elif sizes:
+            raise ValueError(f"found {sizes}, but {name!r} has its sizes in networks.{name}; set them there")
+        return sizes
 
 
 class Buffer(Protocol):

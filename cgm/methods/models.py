@@ -31,7 +31,12 @@ def build(settings: MethodSettings, networks: Networks, image_size: Size, paired
     if not issubclass(implementation, Method):
         raise UserError(f"method {settings.implementation!r}: found pictures made elsewhere, expected a method with networks; name another")
     own = settings.networks if isinstance(settings, TrainedSettings) else None
-    return implementation(settings, Builder(networks.merged(own), image_size, channels), paired)
+    builder = Builder(networks.merged(own), image_size, channels, getattr(settings, "sizes", {}))
+    # Layers draw their first weights from the global stream. Those that cgm.networks.init draws anew don't matter; the others' are the same
+    # in every run, and no caller's stream moves.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return implementation(settings, builder, paired)
 
 
 @torch.no_grad()
@@ -41,10 +46,16 @@ def translate(method: Method, x: np.ndarray, noise: torch.Generator, batch_size:
     was_training = generator.training
     generator.eval()
     try:
-        outputs = [
-            images.to_uint8(method.translate(images.to_float(x[start : start + batch_size], device), noise))
-            for start in range(0, len(x), batch_size)
-        ]
+        outputs = []
+        for start in range(0, len(x), batch_size):
+            condition = images.to_float(x[start : start + batch_size], device)
+            y_hat = method.translate(condition, noise)
+            if y_hat.shape != condition.shape:
+                raise UserError(
+                    f"{type(method).__name__}.translate: found outputs of shape {tuple(y_hat.shape)}, expected that of the conditions, "
+                    f"{tuple(condition.shape)}"
+                )
+            outputs.append(images.to_uint8(y_hat))
     finally:
         generator.train(was_training)
     return np.concatenate(outputs)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cgm.core.registry import Registry
+from cgm.networks.own import complete
 
 GENERATORS: Registry[Any] = Registry(
     "generator",
@@ -10,6 +11,8 @@ GENERATORS: Registry[Any] = Registry(
         "unet": "cgm.networks.unet:UNet",
         "resnet": "cgm.networks.resnet:ResNet",
     },
+    complete,
 )
-"""Generators that translate an image; ``networks`` in ``params.yaml`` has the sizes of each under its name. A
-generator's ``multiple`` says of what number of pixels heights and widths must be multiples, when it translates pictures of any size."""
+"""Generators that translate an image; ``networks`` in ``params.yaml`` has the sizes of each under its name. One of the user's own is
+named by its place, ``my_nets.py:MyUNet``, and has its sizes in the method's entry. A generator's ``multiple`` says of what number of pixels
+heights and widths must be multiples, when it translates pictures of any size."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
+from cgm.core import own
 from cgm.networks import GENERATORS, dcgan
 from cgm.networks.heads import PatchHeads
 from cgm.networks.patchgan import PatchGAN
@@ -22,13 +24,15 @@ class Builder:
     image_size: Size
     channels: int = 3
     """Of the images: 3, or 1 where they are grey."""
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    """Of a generator of the user's own."""
 
     def generator(self, name: str, more_inputs: int = 0) -> nn.Module:
-        """One of the translating generators, x → ŷ, by its name in :data:`cgm.networks.GENERATORS`.
+        """One of the translating generators, x → ŷ, by its name in :data:`cgm.networks.GENERATORS`, or its place.
 
         ``more_inputs``: channels that come with those of x.
         """
-        sizes = getattr(self.settings, name).model_dump()
+        sizes = self.sizes if own.is_place(name) else getattr(self.settings, name).model_dump()
         inputs = {"inputs": self.channels + more_inputs} if more_inputs else {}
         return GENERATORS[name](self.image_size, channels=self.channels, **inputs, **sizes)
 

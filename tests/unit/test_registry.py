@@ -75,7 +75,8 @@ def test_what_is_not_there_is_one_line(name: str, message: str) -> None:
 def test_a_listed_method_without_its_file_is_one_line_of_params(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS._entries, "wgan", "cgm.methods.wasserstein:WGAN")  # the file is called cgm/methods/wgan.py
     raw = {"experiment": "test", "seeds": [0], "methods": {"wgan": {}}, "datasets": {"a": {"source": "fluent", "kimg": 1.0}}}
-    with pytest.raises(UserError, match=r"^method 'wgan': listed, but cgm\.methods\.wasserstein:WGAN can't be imported .* correct its"):
+    message = r"^params\.yaml: methods\.wgan: method 'wgan': listed, but cgm\.methods\.wasserstein:WGAN can't be imported .* correct its"
+    with pytest.raises(UserError, match=message):
         parse_params(raw)
 
 
