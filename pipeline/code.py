@@ -84,12 +84,14 @@ class Code:
 
     def path(self, module: str) -> Path | None:
         """The file of one of the checkout's modules, or the folder of a package without ``__init__.py``; None for any other."""
+        if not module:
+            return None
         if module.partition(".")[0] in PACKAGES:
             return self._paths.get(module)
         if module not in self._own:
             below = self.root.joinpath(*module.split("."))
             candidates = (below / "__init__.py", below.with_name(f"{below.name}.py"), below)
-            self._own[module] = next((path for path in candidates if path.exists()), None) if module else None
+            self._own[module] = next((path for path in candidates if path.exists()), None)
         return self._own[module]
 
     def _is_module(self, name: str) -> bool:

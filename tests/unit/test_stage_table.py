@@ -71,10 +71,14 @@ def test_every_run_has_its_stages_once(smoke: Table) -> None:
 def test_experiments_are_valid_and_named_after_their_files() -> None:
     for name in EXPERIMENTS:
         assert load_params(ROOT / "experiments" / f"{name}.yaml").experiment == name
-    smoke = load_params(ROOT / "experiments/smoke.yaml")
-    assert {method.implementation for method in [*smoke.methods.values(), *smoke.unpaired.methods.values()]} == {
-        name for name, method in METHODS.items() if issubclass(method, Method)
-    }
+    smoke, losses, default = (implementations(name) for name in ("smoke", "losses", "default"))
+    assert default <= smoke
+    assert smoke | losses == {name for name, method in METHODS.items() if issubclass(method, Method)}
+
+
+def implementations(experiment: str) -> set[str]:
+    params = load_params(ROOT / f"experiments/{experiment}.yaml")
+    return {method.implementation for method in [*params.methods.values(), *params.unpaired.methods.values()]}
 
 
 def test_the_default_experiment_is_the_one_that_ships() -> None:
