@@ -29,7 +29,7 @@ COPIED = ("cgm", "pipeline", "data/embedded/manifest.json")
 Edit = Callable[[Path], None]
 
 SMOKE = ROOT / "experiments/smoke.yaml"
-PAIRED = ("mae", "mse", "gan", "cgan", "gan_l1", "pix2pix", "perceptual", "perceptual_only", "perceptual_style", "cyclegan")
+PAIRED = ("mae", "mse", "gan", "cgan", "gan_l1", "pix2pix", "perceptual", "perceptual_only", "perceptual_style", "mixture", "cyclegan")
 UNPAIRED = ("unpaired_gan", "cyclegan", "perceptual_style")
 RUNS = {*(f"openmoji/{method}" for method in PAIRED), *(f"fluent-unpaired/{method}" for method in UNPAIRED)}
 RESIDUAL = {"openmoji/cyclegan", *(f"fluent-unpaired/{method}" for method in UNPAIRED)}
@@ -165,7 +165,7 @@ CHANGES: dict[str, tuple[Edit, set[str]]] = {
     "a new figure": (FIGURE, REPORT),
     "a helper of a metric": (append("cgm/evaluation/metrics/ssim.py", "\n\ndef unused():\n    return 1\n"), set()),
     "a comment": (append("cgm/training/trainer.py", "\n# a comment\n"), set()),
-    "a docstring": (replace("cgm/methods/cgan.py", "What D looks at.", "What the discriminator looks at."), set()),
+    "a docstring": (replace("cgm/methods/cgan.py", "λ; without the L1 term, 0.", "λ; 0 without the L1 term."), set()),
     "a message of the trainer": (replace("cgm/training/trainer.py", "starts over", "begins anew"), set()),
     "a message of the weights": (replace("cgm/networks/fixed/weights.py", "found SHA-256", "has SHA-256"), set()),
     "a message of an error": (replace("cgm/data/images.py", "expected uint8 in 0…255", "expected uint8"), set()),
