@@ -21,10 +21,10 @@ from cgm.core.console import any_encoding
 from cgm.core.errors import UserError, refusal
 from cgm.core.registry import places
 from cgm.data.sources import SOURCES
-from cgm.evaluation.lpips import TRUNKS
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.lpips import TRUNKS
 from pipeline import params_text, score_command, stage_table, translate_command
 
 PARAMS = Path("params.yaml")

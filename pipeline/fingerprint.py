@@ -21,13 +21,13 @@ from pydantic_core import to_jsonable_python
 from cgm.core.files import read_json, remove, write_text
 from cgm.core.registry import Registry, places
 from cgm.data.sources import SOURCES
-from cgm.evaluation.lpips import TRUNKS
 from cgm.evaluation.metrics import METRICS
 from cgm.experiment import paths
 from cgm.experiment.params import Params
 from cgm.experiment.settings import Compute, Evaluation, Training
 from cgm.methods import METHODS
 from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.lpips import TRUNKS
 from cgm.networks.settings import Networks
 from cgm.report.figures import FIGURES
 from cgm.report.tables import TABLES

@@ -14,11 +14,11 @@ from pathlib import Path
 from cgm.core.download import Patience, within_reach
 from cgm.core.errors import NotToBeHad
 from cgm.core.files import read_json, write_json
-from cgm.evaluation.lpips import TRUNKS
 from cgm.experiment import paths
 from cgm.experiment.params import Params
 from cgm.experiment.settings import Evaluation
 from cgm.networks.fixed import weights
+from cgm.networks.fixed.lpips import TRUNKS
 from pipeline.stage_command import main
 
 QUICK = Patience(connect=3.0, read=10.0, attempts=1)

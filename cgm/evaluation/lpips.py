@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.lazy import torch
 from cgm.evaluation.metrics import checks
-from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed import FIXED, lpips, weights
+from cgm.networks.fixed.lpips import TRUNKS
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import Tensor
 
-TRUNKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}
-"""LPIPS's variants, by the package's names, and the frozen network behind each."""
 BATCH = 32
 """Images in one forward pass; changes no result beyond float32's rounding."""
 
@@ -31,16 +28,8 @@ class LPIPS:
 
     def __init__(self, variant: str, trunk: Mapping[str, Tensor], device: str | torch.device = "cpu") -> None:
         """``trunk``: torchvision's state dictionary of ``TRUNKS[variant]``."""
-        import lpips  # here, since it loads scikit-image and torchvision
-
         self.name = judge_name(variant)
-        with warnings.catch_warnings(), _uninitialised_linear_layers():
-            warnings.simplefilter("ignore")  # torchvision's, about the arguments that lpips gives it
-            # pnet_rand: the package would download the trunk's weights by itself, and without checking their hash
-            self.network: Any = lpips.LPIPS(net=variant, version="0.1", pnet_rand=True, verbose=False)
-        layers: nn.Module = self.network.net
-        layers.load_state_dict({key: trunk[f"features.{key.partition('.')[2]}"] for key in layers.state_dict()})
-        self.network.eval().requires_grad_(False).to(device)
+        self.network: Any = lpips.assembled(variant, trunk).to(device)
         self.device = device
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -54,17 +43,6 @@ class LPIPS:
                 for start in range(0, len(outputs), BATCH)
             ]
             return torch.cat(values).double().cpu().numpy()
-
-
-@contextmanager
-def _uninitialised_linear_layers() -> Iterator[None]:
-    """torchvision makes each trunk with its classifier, which LPIPS drops: to initialise its 60 to 120 million weights takes seconds."""
-    usual = torch.nn.Linear.reset_parameters
-    torch.nn.Linear.reset_parameters = lambda self: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        torch.nn.Linear.reset_parameters = usual  # type: ignore[method-assign]
 
 
 def load_lpips(variant: str, device: str | torch.device = "cpu") -> LPIPS:

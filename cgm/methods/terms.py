@@ -19,7 +19,7 @@ from cgm.core.settings import Model, NonNegative, Positive
 from cgm.methods import losses, losses_ssim
 from cgm.methods.game import Game, Refinements
 from cgm.methods.losses import ADVERSARIAL
-from cgm.networks.fixed import FIXED
+from cgm.networks.fixed import FIXED, lpips
 from cgm.networks.fixed.record import Depth
 
 if TYPE_CHECKING:
@@ -261,9 +261,7 @@ class LPIPS(Term):
     net: Literal["alex", "vgg", "squeeze"] = "vgg"
 
     def measure(self, targets: Targets) -> nn.Module:
-        from cgm.evaluation.lpips import load_lpips  # here, since no other term wants the package
-
-        return cast("nn.Module", load_lpips(self.net, targets.images.device).network)
+        return lpips.load(self.net).to(targets.images.device)
 
     def loss(self, scene: Scene) -> Tensor:
         with torch.autocast(scene.x.device.type, enabled=False):

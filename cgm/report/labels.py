@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from cgm.core.registry import About
-from cgm.evaluation.lpips import TRUNKS, judge_name
+from cgm.evaluation.lpips import judge_name
 from cgm.evaluation.measures import Measure, metric_of, network_of
 from cgm.experiment.params import Params
 from cgm.methods import METHODS
 from cgm.methods.method import MethodSettings
 from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.lpips import TRUNKS
 
 SMOKE = "SMOKE EXPERIMENT: numbers mean nothing"
 INCEPTION = "inception-2015"

@@ -9,8 +9,9 @@ from conftest import publish
 
 from cgm.core.errors import UserError
 from cgm.data.images import to_float
-from cgm.evaluation.lpips import LPIPS, TRUNKS, load_lpips
+from cgm.evaluation.lpips import LPIPS, load_lpips
 from cgm.networks.fixed import FIXED, weights
+from cgm.networks.fixed.lpips import TRUNKS
 
 FEATURES = {
     "alex": lambda: torchvision.models.alexnet(weights=None).features,

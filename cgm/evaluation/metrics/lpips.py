@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cgm.core.registry import About
-from cgm.evaluation.lpips import TRUNKS, load_lpips
+from cgm.evaluation.lpips import load_lpips
 from cgm.evaluation.metrics.metric import Metric
 from cgm.evaluation.metrics.needs import TARGETS, Need
 from cgm.evaluation.metrics.over_images import mean_of
 from cgm.networks.fixed import weights
+from cgm.networks.fixed.lpips import TRUNKS
 
 if TYPE_CHECKING:
     import numpy as np
