@@ -315,7 +315,7 @@ def descends(subject: Subject) -> None:
                 raise Fault(f"the gradient of {player} has length {length:g} at its first weights; its loss can't teach it anything")
             with torch.no_grad():
                 for parameter, gradient in zip(learning, gradients, strict=True):
-                    parameter -= 1e-3 * gradient / length
+                    parameter.sub_(1e-3 * gradient / length)
 
         step(method, batch(), descend)
         for key, buffer in method.buffers.items():
@@ -457,7 +457,7 @@ def resumes(subject: Subject) -> None:
             raise KeyboardInterrupt
         return act(given, update)
 
-    first.method.step = killed  # type: ignore[method-assign]
+    first.method.step = killed  # type: ignore[method-assign,assignment]
     with suppress(KeyboardInterrupt):
         first.train()
     second = subject.trainer("cut", SHORT)
