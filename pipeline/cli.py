@@ -1,6 +1,7 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
-of one's own and take it out, ``check`` validates it, ``weights`` downloads the published networks that it needs, ``translate`` uses what
-was trained, ``conditions`` gives a model from elsewhere what to translate."""
+of one's own and take it out, ``new-method`` and ``check-method`` help with a method of one's own, ``check`` validates the experiment,
+``weights`` downloads the published networks that it needs, ``translate`` uses what was trained, ``conditions`` gives a model from elsewhere
+what to translate."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cgm.core import own
 from cgm.core.console import any_encoding
 from cgm.core.errors import UserError, refusal
 from cgm.core.registry import places
@@ -35,7 +37,7 @@ DISK_GIB = 5
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit code 0, or 2 after one line on standard error."""
+    """Exit code 0, 1 where ``check-method`` finds a fault, or 2 after one line on standard error."""
     any_encoding()
     parser = argparse.ArgumentParser(prog="cgm", description="Which loss should train an image-to-image model?")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -77,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     conditions = commands.add_parser("conditions", help="a dataset's test conditions as pictures, for a model from elsewhere")
     conditions.add_argument("dataset", metavar="DATASET")
     conditions.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the folder for them; there must be none")
+    started = commands.add_parser("new-method", help="a file to start a method of your own from: my_methods/NAME.py")
+    started.add_argument("name", metavar="NAME")
+    started.add_argument("--add", action="store_true", help="also enter it into params.yaml, among the methods for pairs")
+    checked = commands.add_parser("check-method", help="does a method do what every method must?")
+    checked.add_argument("place", metavar="METHOD", help="my_losses/focal.py:FocalFrequency, package.module:Class, or one of ours")
+    checked.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of its entry")
     translate_command.add_parser(commands)
     score_command.add_parser(commands)
     arguments = parser.parse_args(argv)
@@ -110,9 +118,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
             test_conditions.write(load_params(PARAMS), arguments.dataset, arguments.output)
         elif arguments.command == "translate":
-            translate_command.main(arguments)
+            with own.errors_told():
+                translate_command.main(arguments)
         elif arguments.command == "score":
             score_command.main(arguments)
+        elif arguments.command == "new-method":
+            from pipeline import own_method
+
+            own_method.new(PARAMS, arguments.name, add=arguments.add)
+        elif arguments.command == "check-method":
+            from pipeline import own_method
+
+            if not own_method.check(arguments.place, _values(arguments.set)):
+                sys.exit(1)
         else:
             check()
     except UserError as error:

@@ -1,9 +1,10 @@
 """What every stage's command line shares: ``python -m pipeline.<stage> dataset=… method=… seed=…``.
 
 Bad input and too little memory end with one line on standard error and exit code 2, Ctrl-C with one and 130, a request to stop with one
-and 143; a bug keeps its traceback. A stage ends when the engine that started it is killed; otherwise the engine's next call would run it a
-second time beside the first. The time and memory that a stage took, if it ended well, are written to ``build/timings``, which neither
-engine looks at (Snakemake's ``benchmark:`` would make DVC's outputs look stale).
+and 143; an error in a method of the user's own ends with one line, which names its place, and a bug of ours keeps its traceback. A stage
+ends when the engine that started it is killed; otherwise the engine's next call would run it a second time beside the first. The time and
+memory that a stage took, if it ended well, are written to ``build/timings``, which neither engine looks at (Snakemake's ``benchmark:``
+would make DVC's outputs look stale).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cgm.core import own
 from cgm.core.console import any_encoding
 from cgm.core.errors import UserError, refusal
 from cgm.core.files import write_json
@@ -51,7 +53,7 @@ def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[st
             use_folder(params.weights)
         _end_when_told()
         started = time.monotonic()
-        with shortage_told(name, values):
+        with own.errors_told(), shortage_told(name, values):
             stage(params, **checked)
         if argv is None:
             _note(name, values, time.monotonic() - started)

@@ -6,11 +6,10 @@ import copy
 import math
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from least_settings import LEAST
 from torch import nn
@@ -18,59 +17,34 @@ from torch import nn
 from cgm.core.errors import UserError
 from cgm.core.seeds import numpy_stream
 from cgm.data.batches import Batch
-from cgm.methods import METHODS, models
-from cgm.methods.method import Method, Update
+from cgm.methods import METHODS
+from cgm.methods.method import Method
 from cgm.methods.pool import ImagePool
-from cgm.networks.init import initialise
-from cgm.networks.settings import DCGAN, Networks, PatchGAN, ResNet, UNet
-
-SIZE = 32
-NETWORKS = Networks(
-    unet=UNet(width=8, norm="instance"),
-    resnet=ResNet(width=8, blocks=1),
-    patchgan=PatchGAN(width=8, layers=2),
-    dcgan=DCGAN(width=8, latent=16),
+from cgm.training.conformance import (
+    CPU,
+    SIZE,
+    Subject,
+    batch,
+    colour_distance,
+    descends,
+    error,
+    fit,
+    keeps_global_streams,
+    keeps_inputs,
+    owns_gradients,
+    pictures,
+    steps,
+    stores_weights,
+    terms_of,
+    translates,
 )
-CPU = torch.device("cpu")
+
 TRAINED = {name: method for name, method in METHODS.items() if issubclass(method, Method)}
 CASES = [(name, True) for name in TRAINED] + [(name, False) for name, method in TRAINED.items() if not method.needs_pairs]
 
 
-def pictures(count: int, seed: int) -> torch.Tensor:
-    """White images with a coloured square each, in [-1, 1]."""
-    rng = torch.Generator().manual_seed(seed)
-    images = torch.ones(count, 3, SIZE, SIZE)
-    for image in images:
-        top, left = torch.randint(4, 14, (2,), generator=rng).tolist()
-        image[:, top : top + 12, left : left + 12] = torch.rand(3, 1, 1, generator=rng) * 2 - 1
-    return images
-
-
 def build(name: str, paired: bool, **settings: Any) -> Method:
-    given = METHODS[name].Settings.model_validate({"implementation": name, **LEAST.get(name, {}), **settings})
-    method = models.build(given, NETWORKS, SIZE, paired)
-    for player in method.players.values():
-        for role, network in player.items():
-            initialise(network, torch.Generator().manual_seed(len(role)))
-    method.prepare(pictures(8, 1), CPU, 0)
-    return method
-
-
-def batch(count: int = 4, noise: int = 0) -> Batch:
-    y = pictures(count, 1)
-    return Batch(y.mean(1, keepdim=True).expand_as(y).contiguous(), y, torch.Generator().manual_seed(noise))
-
-
-def step(method: Method, given: Batch, update: Update) -> dict[str, torch.Tensor]:
-    method.draw(len(given.x))
-    return method.step(given, update)
-
-
-def terms_of(method: Method, given: Batch) -> dict[str, dict[str, float]]:
-    """Every term of every player, without any update."""
-    found: dict[str, dict[str, float]] = {}
-    step(method, given, lambda player, terms: found.update({player: {name: value.item() for name, value in terms.items()}}))
-    return found
+    return Subject(name, paired, {**LEAST.get(name, {}), **settings}).build()
 
 
 def test_reading_a_method_imports_no_torch() -> None:
@@ -88,80 +62,15 @@ def test_hinge_pix2pix_learns() -> None:
     assert all(terms["D"]["real"] >= 0 for terms in history)
 
 
+@pytest.mark.parametrize(
+    "check",
+    [translates, steps, owns_gradients, descends, keeps_inputs, keeps_global_streams, stores_weights],
+    ids=lambda check: check.__name__,
+)
 @pytest.mark.parametrize(("name", "paired"), CASES)
-def test_translate_gives_an_image_and_noise_only_where_declared(name: str, paired: bool) -> None:
-    method = build(name, paired)
-    method.generator.eval()
-    with torch.no_grad():
-        x = batch().x
-        first, again, other = (method.translate(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert first.shape == x.shape
-    assert first.abs().max() <= 1
-    assert torch.equal(first, again)
-    assert torch.equal(first, other) != method.stochastic
-
-
-@pytest.mark.parametrize(("name", "paired"), CASES)
-def test_one_small_step_lowers_each_players_loss(name: str, paired: bool) -> None:
-    players = build(name, paired).players
-    for player in players:
-        method = build(name, paired)
-        networks = method.players[player]
-        before = sum(terms_of(method, batch())[player].values())
-        pools = copy.deepcopy({key: pool.state_dict() for key, pool in method.buffers.items()})
-
-        def descend(who: str, terms: Mapping[str, torch.Tensor], player: str = player, networks: nn.ModuleDict = networks) -> None:
-            if who == player:
-                gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(networks.parameters()))
-                length = math.sqrt(sum(float(g.square().sum()) for g in gradients))
-                with torch.no_grad():
-                    for parameter, gradient in zip(networks.parameters(), gradients, strict=True):
-                        parameter -= 1e-3 * gradient / length
-
-        step(method, batch(), descend)
-        for key, pool in method.buffers.items():
-            pool.load_state_dict(pools[key])
-        assert sum(terms_of(method, batch())[player].values()) < before, player
-
-
-@pytest.mark.parametrize(("name", "paired"), CASES)
-def test_g_and_d_learn_only_from_their_own_losses(name: str, paired: bool) -> None:
-    """In a player's update no other player's parameters collect gradients."""
-    method = build(name, paired)
-
-    def check(player: str, terms: Mapping[str, torch.Tensor]) -> None:
-        for networks in method.players.values():
-            networks.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward(retain_graph=True)
-        for other, networks in method.players.items():
-            assert all((p.grad is not None) == (other == player) for p in networks.parameters()), (player, other)
-
-    step(method, batch(), check)
-
-
-def fit(method: Method, steps: int, rate: float = 1e-3) -> list[dict[str, dict[str, float]]]:
-    """Train on the same eight images; the terms of every step."""
-    optimisers = {name: torch.optim.Adam(player.parameters(), lr=rate, betas=(0.5, 0.999)) for name, player in method.players.items()}
-    history: list[dict[str, dict[str, float]]] = []
-    given = batch(8)
-
-    def update(player: str, terms: Mapping[str, torch.Tensor]) -> None:
-        optimisers[player].zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
-        optimisers[player].step()
-        history[-1][player] = {name: value.item() for name, value in terms.items()}
-
-    for _ in range(steps):
-        history.append({})
-        step(method, given, update)
-    return history
-
-
-def error(method: Method) -> float:
-    method.generator.eval()
-    with torch.no_grad():
-        given = batch(8)
-        return (method.translate(given.x, given.noise) - given.y).abs().mean().item()
+def test_what_every_method_must_do(name: str, paired: bool, check: Callable[[Subject], None]) -> None:
+    """Repetition, resume and what a longer training comes to have tests of their own."""
+    check(Subject(name, paired))
 
 
 @pytest.mark.parametrize(
@@ -179,18 +88,9 @@ def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
 def test_adversarial_methods_approach_eight_targets(name: str) -> None:
     """Without a term that names the answer, the mean colour of what G paints must still come to that of the targets."""
     method = build(name, True)
-    given = batch(8)
-
-    def distance() -> float:
-        method.generator.eval()
-        with torch.no_grad():
-            y_hat = method.translate(given.x, torch.Generator().manual_seed(0))
-        method.generator.train()
-        return (y_hat.mean((0, 2, 3)) - given.y.mean((0, 2, 3))).abs().mean().item()
-
-    before = distance()
+    before = colour_distance(method)
     fit(method, 50 if name.endswith("cut") else 150)
-    assert distance() < 0.35 * before
+    assert colour_distance(method) < 0.35 * before
 
 
 def test_cyclegan_learns_its_cycle() -> None:
@@ -224,21 +124,6 @@ def test_mode_seeking_keeps_outputs_apart() -> None:
 def test_unpaired_style_approaches_the_domain() -> None:
     history = fit(build("perceptual_style", False, style_weight=5.0), 60)
     assert history[-1]["G"]["style"] < 0.5 * history[0]["G"]["style"]
-
-
-@pytest.mark.parametrize(("name", "paired"), CASES)
-def test_weights_survive_a_round_trip(name: str, paired: bool) -> None:
-    method, fresh = build(name, paired), build(name, paired)
-    for parameter in method.players["G"].parameters():
-        parameter.data += 0.01
-    stored = safetensors.torch.load(safetensors.torch.save(models.weights(method)))
-    models.load_weights(fresh, stored, CPU)
-    for made in (method, fresh):
-        made.generator.eval()
-    x = batch().x
-    with torch.no_grad():
-        first, second = (made.translate(x, torch.Generator().manual_seed(5)) for made in (method, fresh))
-    assert torch.equal(first, second)
 
 
 class Half(nn.Module):
