@@ -90,7 +90,7 @@ class Trained:
         generator = self.network.generator
         hooks = [module.register_forward_hook(count) for module in generator.modules() if not any(True for _ in module.children())]
         with torch.no_grad():
-            generator(torch.zeros(1, self.reading.channels, *self.image_size, device=self.device), None)
+            self.network.translate(torch.zeros(1, self.reading.channels, *self.image_size, device=self.device), self.noise())
         for hook in hooks:
             hook.remove()
         return 2 * most / math.prod(self.image_size)

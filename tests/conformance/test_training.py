@@ -70,7 +70,9 @@ def assert_same(left: Trainer, right: Trainer) -> None:
         assert torch.equal(value, state(right)[name]), name
 
 
-@pytest.mark.parametrize("method", ["mae", "gan", "pix2pix", "cyclegan", "unpaired_gan", "perceptual_style"])
+@pytest.mark.parametrize(
+    "method", ["mae", "gan", "pix2pix", "pix2pixhd", "msgan", "cyclegan", "unpaired_gan", "cut", "perceptual_style", "perceptual_gan"]
+)
 def test_a_run_that_is_killed_and_goes_on_ends_the_same(method: str, tmp_path: Path, small: Prepared, monkeypatch) -> None:
     whole = trainer(tmp_path / "whole", small, method)
     assert whole.train().status == "ok"
@@ -231,7 +233,9 @@ def test_the_history_holds_gradients_and_what_the_discriminator_tells(tmp_path: 
     assert "accuracy/D" not in trainer(tmp_path / "mae", small, "mae").train().history[-1]
 
 
-@pytest.mark.parametrize("method", ["gan", "pix2pix", "cyclegan", "perceptual_style"])
+@pytest.mark.parametrize(
+    "method", ["gan", "pix2pix", "pix2pixhd", "msgan", "ms_ssim_l1", "cyclegan", "cut", "perceptual_style", "perceptual_gan"]
+)
 def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: Prepared) -> None:
     full, half = (trainer(tmp_path / precision, small, method, precision=precision) for precision in ("float32", "bfloat16"))
     for made in (full, half):
@@ -246,6 +250,7 @@ def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: 
 def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None:
     assert {name.split(".")[0] for name in models.weights(trainer(tmp_path, small, "cyclegan").method)} == {"G", "F"}
     assert {name.split(".")[0] for name in models.weights(trainer(tmp_path, small, "pix2pix").method)} == {"G"}
+    assert {name.split(".")[0] for name in models.weights(trainer(tmp_path, small, "cut").method)} == {"G"}  # without the heads
 
 
 def test_a_history_goes_on_from_the_middle_of_a_row() -> None:

@@ -41,7 +41,7 @@ Case = tuple[str, bool]
 TRAINED = [name for name, method in METHODS.items() if issubclass(method, Method)]
 UNPAIRED = [name for name in TRAINED if not METHODS[name].needs_pairs]
 ALL: list[Case] = [(name, True) for name in TRAINED] + [(name, False) for name in UNPAIRED]
-FEW: list[Case] = [("gan", True), ("pix2pix", True), ("unpaired_gan", False), ("perceptual_style", False)]
+FEW: list[Case] = [("gan", True), ("pix2pix", True), ("unpaired_gan", False), ("cut", False), ("perceptual_style", False)]
 """Every network and every kind of loss once."""
 CASES = FEW if CHOSEN == "cpu" else ALL
 each_case = pytest.mark.parametrize("case", CASES, ids=[f"{method}-{DATASETS[paired]}" for method, paired in CASES])

@@ -44,10 +44,12 @@ def test_generators_keep_shape_and_range(make, size: int) -> None:
 
 
 def test_published_sizes() -> None:
-    """The papers' networks at 256 px: 54.4 M (U-Net), 11.4 M (ResNet, 9 blocks); D 2.77 M with 6 channels, 2.76 M with 3."""
+    """The papers' networks at 256 px: 54.4 M (U-Net), 11.4 M (ResNet, 9 blocks); D 2.77 M with 6 channels, 2.76 M with 3; CUT's heads
+    0.560 M."""
     assert parameter_count(UNet(256)) == pytest.approx(54.41e6, rel=2e-3)
     assert parameter_count(ResNet(256)) == pytest.approx(11.38e6, rel=2e-3)
     assert parameter_count(PatchGAN(6)) == pytest.approx(2.769e6, rel=2e-3)
+    assert parameter_count(PatchHeads(ResNet(256).encoder_channels)) == 560_384
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])

@@ -37,10 +37,12 @@ METHODS = {
     "gan": {},
     "pix2pix": {"l1_weight": 100.0},
     "cyclegan": {},
+    "msgan": {},
+    "cut": {},
     "noisy_resnet": {"implementation": "cgan", "generator": "resnet"},
 }
-TRANSLATING = ("mae", "pix2pix", "cyclegan", "noisy_resnet")
-"""Both generators, with noise and without."""
+TRANSLATING = ("mae", "pix2pix", "cyclegan", "msgan", "cut", "noisy_resnet")
+"""Both generators, with noise and without, and with noise beside x."""
 
 
 @pytest.fixture(scope="module")
