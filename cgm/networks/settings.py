@@ -56,4 +56,4 @@ def _optional(model: type[Model], **types: Any) -> type[Model]:
 
 
 Changes: Any = _optional(Networks, **{name: _optional(type(sizes)) for name, sizes in Networks()})
-"""Some sizes of some networks: ``{patchgan: {layers: 3}}``."""
+"""Some sizes of some networks: ``{patchgan: {layers: 3}}``. None is what isn't named, also of ``resnet.blocks``."""

@@ -87,7 +87,8 @@ def write_run(root: Path, params: Params, run: Run, status: str = "ok") -> None:
         "dataset": run.dataset, "method": run.method, "seed": run.seed, "status": status,
         "reason": "loss D/fake is not finite at step 3" if status == "diverged" else "",
         "config": {
-            "compute": params.compute.model_dump(), "training": params.training.model_dump(), "networks": params.networks.model_dump(),
+            "compute": params.compute.model_dump(), "training": params.training.model_dump(),
+            "networks": params.networks_of(run.dataset, run.method).model_dump(),
             "dataset": params.all_datasets[run.dataset].model_dump(), "method": settings.model_dump(), "judge": JUDGE["name"],
         },
         "data_sha256": card["data_sha256"], "code_sha256": "c" * 64, "versions": {"python": "3.11.4", "torch": "2.15.0", "cgm": "0.1.0"},
