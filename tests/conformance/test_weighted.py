@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,6 +170,11 @@ def test_the_equation_and_what_the_fingerprint_follows() -> None:
     assert objective(settings) == "λ_adversarial E(D(x, G(x)) − 1)² + λ_l1 E‖y − G(x)‖₁,  λ_adversarial = 1, λ_l1 = 100"
     assert {"cgm.methods.terms:L1", "cgm.methods.terms:Adversarial", "cgm.methods.losses:LeastSquares"} <= set(places(settings))
     assert "cgm.methods.terms:SSIM" not in places(settings)
+
+
+def test_the_page_names_every_term() -> None:
+    page = (Path(__file__).parents[2] / "docs/methods.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in TERMS)
 
 
 def test_every_term_has_a_name_and_a_paper() -> None:
