@@ -626,8 +626,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.exit(f"error: out of date: {'; '.join(found)}; run {COMMAND}")
         return
     (ROOT / PICTURES).mkdir(exist_ok=True)
-    for path in (ROOT / PICTURES).glob("*.png"):
-        path.unlink()
     for name, data in pictures.items():
         (ROOT / PICTURES / f"{name}.png").write_bytes(data)
         print(f"{PICTURES / name}.png  {len(data) / 1000:.0f} kB")
