@@ -50,6 +50,7 @@ class PerceptualGAN(Perceptual):
         paper={
             **ESRGAN,
             "loss_network": "vgg19",
+            "tap": None,
             "content_weight": 1.0,
             "adversarial_weight": 5e-3,
             "pixel_weight": 1e-2,

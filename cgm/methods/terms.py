@@ -54,6 +54,11 @@ class Term(Placed):
         """Fixed networks that it looks through, with the names of the layers it asks for."""
         return {}
 
+    @property
+    def seen_through(self) -> tuple[str, ...]:
+        """The fixed networks that have a say in it: who judges by one of their family flatters it."""
+        return tuple(self.fixed)
+
     def measure(self, targets: Targets) -> Any:
         """Before training: what it has to know of the target domain; :meth:`Scene.known` gives it back."""
         return None
@@ -259,6 +264,10 @@ class LPIPS(Term):
 
     about = About(title="LPIPS(y, G(x))", citation="Zhang et al. 2018, eq. 1")
     net: Literal["alex", "vgg", "squeeze"] = "vgg"
+
+    @property
+    def seen_through(self) -> tuple[str, ...]:
+        return (lpips.TRUNKS[self.net],)
 
     def measure(self, targets: Targets) -> nn.Module:
         return lpips.load(self.net).to(targets.images.device)

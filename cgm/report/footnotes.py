@@ -7,7 +7,9 @@ from typing import Any
 
 from cgm.methods import METHODS
 from cgm.methods.method import TrainedSettings
+from cgm.methods.weighted import Weighted, terms_of
 from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.lpips import TRUNKS
 from cgm.report import labels
 from cgm.report.departures import shared_sentence
 from cgm.report.results import BROKEN, STATUSES, DatasetResult, Results, RunResult
@@ -167,7 +169,7 @@ def degradations(results: Results, dataset: DatasetResult) -> list[str]:
     if results.params.experiment == "smoke":
         sentences.append(f"{labels.SMOKE}.")
     if any(device.startswith("CPU") for device in distinct(dataset.records, "device")):
-        sentences.append(f"Trained on a CPU with a reduced budget ({budget_text(dataset)}).")
+        sentences.append(f"Trained on a CPU with a reduced budget: {budget_text(dataset)}.")
     if dataset.settings.fit == "pad":
         sentences.append("Pictures of another shape were padded (fit: pad): bars are right by construction, and flatter every metric.")
     sentences += mixed_machines(dataset)
@@ -194,9 +196,13 @@ def retrieval_chance(dataset: DatasetResult) -> str:
 
 
 def of_judges_family(dataset: DatasetResult, method: str) -> bool:
-    """Whether a method was trained through a network of the judge's family."""
-    networks = [run.record["loss_network"]["name"] for run in dataset.runs[method] if run.record.get("loss_network")]
-    return bool(dataset.judge) and any(_family(name) == _family(dataset.judge["name"]) for name in networks)
+    """Whether a method was trained through a network of the leading judge's family, or of LPIPS's."""
+    own = {run.record["loss_network"]["name"] for run in dataset.runs[method] if run.record.get("loss_network")}
+    if isinstance(settings := dataset.methods[method], Weighted.Settings):
+        own |= {name for term in terms_of(settings).values() if term.weight for name in term.seen_through}
+    judges = {dataset.judge["name"]} if dataset.judge else set()
+    judges |= {trunk for each in dataset.measures.values() for trunk in TRUNKS.values() if each.through.endswith(f"-{trunk}")}
+    return bool({_family(name) for name in own} & {_family(name) for name in judges})
 
 
 def _family(network: str) -> str:

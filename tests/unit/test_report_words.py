@@ -114,7 +114,7 @@ def test_every_training_setting_is_compared_or_neutral() -> None:
 @pytest.mark.parametrize("name", PAPERS)
 def test_every_setting_of_a_method_is_compared(name: str) -> None:
     method = METHODS[name]
-    shared = {"implementation", "learning_rate", "batch_size", "kimg", "networks"}  # the last is compared by its sizes
+    shared = {"implementation", "learning_rate", "batch_size", "kimg", "networks", "sizes"}  # the last is compared by its sizes
     own = set(method.Settings.model_fields) - shared
     if "the family's" in " ".join(method.about.differences):  # the paper's network is none of ours, and the record says so
         own -= {"generator"}

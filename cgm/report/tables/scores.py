@@ -110,7 +110,8 @@ def _score_footnotes(
     yield from _competence_footnotes(dataset)
     if any(footnotes.of_judges_family(dataset, method) for method in dataset.methods):
         yield (
-            f"{OF_JUDGES_FAMILY} Trained through a network of the judge's family: its perceptual and distribution metrics may be flattered."
+            f"{OF_JUDGES_FAMILY} Trained through a network of the leading judge's family, or of LPIPS's: the metrics seen through it may be"
+            " flattered."
         )
     yield from footnotes.made_elsewhere(dataset)
     yield footnotes.judge_sentence(dataset)
