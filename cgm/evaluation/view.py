@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from cgm.experiment.settings import Evaluation, WantedLPIPS
 
 T = TypeVar("T")
-AT_ONCE = 16
-"""Images in one forward pass of a block. Its maps and what is made of them are several times the embedding, 12 MB an image through
-Inception-2015; more at once would be no faster."""
+AT_ONCE, BYTES = 16, 2**26
+"""Images in one forward pass of a block; fewer where their embeddings are more than so many bytes, which a pass holds several times over.
+Through Inception-2015 an image's is 12 MB. More at once would be no faster."""
 COMPARED = 4
 """Embeddings that are subtracted at a time; bounds the memory, changes no result."""
 
@@ -237,15 +237,15 @@ class Block(Shared):
         return self._looked_at(self.targets)
 
     def _looked_at(self, images: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        features, whole = [], None
-        for start in range(0, len(images), AT_ONCE):
-            rows = slice(start, min(start + AT_ONCE, len(images)))
-            found, embedding = self.view.judge.look(images[rows])
-            if whole is None:
-                whole = embedding.new_empty((len(images), embedding.shape[1]))
-            whole[rows] = embedding
+        found, embedding = self.view.judge.look(images[:AT_ONCE])
+        features, whole = [found], embedding.new_empty((len(images), embedding.shape[1]))
+        whole[:AT_ONCE] = embedding
+        step = max(min(AT_ONCE, BYTES // embedding[0].nbytes), 1)
+        for start in range(AT_ONCE, len(images), step):
+            del embedding  # before the next one is made
+            found, embedding = self.view.judge.look(images[start : start + step])
+            whole[start : start + step] = embedding
             features.append(found)
-        assert whole is not None  # a block holds an image or more
         return np.concatenate(features), whole
 
 
