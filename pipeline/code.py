@@ -88,8 +88,8 @@ class Code:
             return self._paths.get(module)
         if module not in self._own:
             below = self.root.joinpath(*module.split("."))
-            candidates = (below / "__init__.py", below.with_name(f"{below.name}.py"), below)
-            self._own[module] = next((path for path in candidates if path.exists()), None) if module else None
+            candidates = (below / "__init__.py", Path(f"{below}.py"), below) if module else ()
+            self._own[module] = next((path for path in candidates if path.exists()), None)
         return self._own[module]
 
     def _is_module(self, name: str) -> bool:
