@@ -90,7 +90,7 @@ class Code:
             return self._paths.get(module)
         if module not in self._own:
             below = self.root.joinpath(*module.split("."))
-            candidates = (below / "__init__.py", below.with_name(f"{below.name}.py"), below)
+            candidates = (below / "__init__.py", Path(f"{below}.py"), below)
             self._own[module] = next((path for path in candidates if path.exists()), None)
         return self._own[module]
 

@@ -273,7 +273,7 @@ def checkout(folder: Path, taken_apart: Path) -> Path:
 
 def codes(folder: Path, **method: Any) -> dict[str, str]:
     experiment = params(implementation=PLACE, **method)
-    return {run.method: training_code(experiment, run, Code(folder)) for run in experiment.runs()}
+    return {run.method: training_code(experiment, run, Code()) for run in experiment.runs()}  # as the stages do, in the working directory
 
 
 def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
