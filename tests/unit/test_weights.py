@@ -28,13 +28,18 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from cgm.core import download
 from cgm.core.download import Patience
 from cgm.core.errors import UserError
+from cgm.core.files import read_json
 from cgm.evaluation.judges import Judge, load_judge
 from cgm.evaluation.lpips import load_lpips
 from cgm.evaluation.metrics.pd import pd
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from cgm.experiment.reading import parse_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.flax_weights import Arrays, torchvision_state
 from cgm.networks.fixed.record import Published
 from cgm.networks.fixed.vgg import STAGES
+from pipeline import weights as weights_stage
 
 ROOT = Path(__file__).parents[2]
 CONTENT = np.random.default_rng(0).bytes(3 << 20)
@@ -226,6 +231,9 @@ def test_a_wrong_file_is_neither_used_nor_overwritten(server: Server) -> None:
 FETCH = """
 import sys
 from dataclasses import replace
+from cgm.experiment import paths
+from cgm.experiment.params import Params
+from cgm.experiment.reading import parse_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.flax_weights import Arrays, torchvision_state
 name, url, digest = sys.argv[1:]
@@ -337,6 +345,38 @@ def test_what_an_experiment_asks_for_by_name_is_downloaded(server: Server, tmp_p
             load_lpips("alex")
             load_lpips("alex")
         assert len(server.requests) == asked + 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [("missing", "404 Not Found"), ("stall", "timed out"), ("truncated", ""), ("another", "gave a file with SHA-256"), ("ok", None)],
+)
+def test_what_may_be_missing_is_tried_once_and_told(
+    behaviour: str, reason: str | None, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``inception-2015: auto``: whatever the server does, the stage ends well, with the reason for the table; by name it is an error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(weights_stage, "QUICK", Patience(connect=0.5, read=0.5, attempts=1))
+    offer(monkeypatch, server, "inception-2015", CONTENT)
+    server.behaviour = behaviour
+    if behaviour == "another":
+        server.content = CONTENT[::-1]
+    experiment = {"experiment": "x", "seeds": [0], "datasets": {"d": {"source": "openmoji", "kimg": 1.0}}, "methods": {"mae": {}}}
+
+    def asking(*judges: Any) -> Params:
+        return parse_params({**experiment, "evaluation": {"judges": list(judges), "lpips": "off"}})
+
+    weights_stage.run(asking("efficientnet-lite0", {"inception-2015": "auto"}))
+    found, told = read_json(tmp_path / paths.WEIGHTS), capsys.readouterr().err
+    assert "sha256" in found["efficientnet-lite0"]
+    assert len(server.requests) == 1
+    if reason is None:
+        assert found["inception-2015"] == {"sha256": sha256(CONTENT).hexdigest()}
+        return
+    assert reason in found["inception-2015"]["reason"]
+    assert [line for line in told.splitlines() if line.startswith("inception-2015: ") and line.endswith("its columns stay empty")]
+    with pytest.raises(UserError, match=r"inception|weights file"):
+        weights_stage.run(asking("efficientnet-lite0", "inception-2015"))
 
 
 @pytest.mark.parametrize(("name", "network"), [("alexnet", torchvision.models.alexnet), ("vgg16", torchvision.models.vgg16)])
