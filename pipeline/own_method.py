@@ -57,27 +57,31 @@ class CLASS(Method):
 def new(params_path: Path, name: str, *, add: bool) -> None:
     """Write ``my_methods/NAME.py``, a method that runs as it is, and say which entry ``params.yaml`` needs; with ``add`` enter it.
 
-    Raises :class:`UserError`, and writes nothing, where the name can't be used or is taken.
+    A file that is there already stays as it is, and is entered. Raises :class:`UserError`, and writes nothing, where the name can't be
+    used or is taken.
     """
     if not NAME.fullmatch(name) or not name.isidentifier():
         raise UserError(f"{name}: names become modules and folders; use lower-case letters, digits and '_', a letter first")
     if name in list(METHODS):
         raise UserError(f"{name}: is the name of one of the project's methods; choose another")
     path = FOLDER / f"{name}.py"
-    if path.exists():
-        raise UserError(f"{path}: is there already; choose another name, or remove the file")
     title = "".join(part.capitalize() for part in name.split("_"))
     place = f"{path.as_posix()}:{title}"
+    if written := path.exists():
+        if not add:
+            raise UserError(f"{path}: is there already; `cgm new-method {name} --add` enters it into {params_path}, or choose another name")
+        own.load(place)
     if add:
         raw = read_yaml(params_path, remedy="run the command in the folder that holds params.yaml")
         if name in (parse_params(raw, name=str(params_path), complete=False).methods):
             raise UserError(f"{params_path}: methods.{name}: is there already; choose another name")
         text = params_text.with_entry(params_path, params_text.read(params_path), ("methods",), name, {"implementation": place})
-    write_text(path, TEMPLATE.replace("NAME", name).replace("CLASS", title))
+    if not written:
+        write_text(path, TEMPLATE.replace("NAME", name).replace("CLASS", title))
     if add:
         parse_params(YAML(typ="safe").load(text), name=str(params_path), complete=False)
         params_text.rewrite(params_path, text)
-    print(f"{path}: written; change it, then run: cgm check-method {place}")
+    print(f"{path}: {'as it was' if written else 'written'}; change it, then run: cgm check-method {place}")
     print(f'{params_path}: methods.{name} {"added" if add else "needs this entry"}: {name}: {{implementation: "{place}"}}')
 
 
@@ -88,6 +92,8 @@ def check(place: str, settings: dict[str, Any]) -> bool:
     """
     if own.is_place(place) and inspect.isclass(found := own.load(place)) and issubclass(found, nn.Module):
         settings, place = {"generator": place, **settings}, "mae"
+    if not own.is_place(place) and place not in METHODS and (known := _implementation(place)):
+        raise UserError(f"{place}: is an entry of params.yaml, expected what it is an entry of; run cgm check-method {known}")
     needs_pairs = METHODS[place].needs_pairs
     from cgm.training.conformance import CHECKS, Subject, fault
 
@@ -102,6 +108,17 @@ def check(place: str, settings: dict[str, Any]) -> bool:
             line = (inspect.getdoc(test) or "").partition("\n\n")[0] if wrong is None else "the same" if wrong == before else wrong
             print(f"{'✓' if wrong is None else '✗'} {name:<11} {' '.join(line.replace('``', '').split())}", flush=True)
             good, before = good and wrong is None, wrong
-            if wrong and name == "build":
-                break  # nothing else can be looked at
+            if wrong and name in ("build", "step"):
+                print("  The other checks need this one.")
+                break
     return good
+
+
+def _implementation(entry: str) -> str | None:
+    """What a method's entry in ``params.yaml`` is one of; None where there is no such entry, or no such file."""
+    path = Path("params.yaml")
+    raw = read_yaml(path, remedy="") if path.is_file() else None
+    groups = [raw, raw.get("unpaired")] if isinstance(raw, dict) else []
+    listed = [group["methods"] for group in groups if isinstance(group, dict) and isinstance(group.get("methods"), dict)]
+    found = next((methods[entry] for methods in listed if isinstance(methods.get(entry), dict)), {})
+    return str(found["implementation"]) if "implementation" in found else None

@@ -22,6 +22,9 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import parse_params, read_yaml
 from cgm.methods import METHODS
 
+KEPT = "it out as in experiments/default.yaml"
+EMPTY = {"unpaired": "unpaired: {datasets: {}, methods: {}} where there is none", "datasets": "datasets: {} where there is none"}
+"""How a key of ``params.yaml`` that stages depend on is written where an experiment has nothing to say of it."""
 INTERPOLATION = re.compile(r"\$\{([^}]+)\}")
 FINGERPRINT = "fingerprint"
 """The stage that is no job of Snakemake's: what it makes is brought up to date while the Snakefile is read."""
@@ -282,6 +285,6 @@ def _lookup(raw: dict[str, Any], key: str, where: str) -> Any:
     value: Any = raw
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
-            raise UserError(f"params.yaml: {key}: missing, and stage {where} depends on it; write it out as in experiments/default.yaml")
+            raise UserError(f"params.yaml: {key}: missing, and stage {where} depends on it; write {EMPTY.get(key.split('.')[0], KEPT)}")
         value = value[part]
     return value

@@ -22,6 +22,8 @@ from cgm.experiment.params import Params
 from cgm.methods import METHODS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAMELESS = 'in "<unicode string>", '
+"""How the parser calls the file, of which it is given the text alone."""
 RENAMED = {"profile": "experiment", "evaluation.judge": "judges, a list"}
 """Keys of earlier versions, and what they are called now."""
 
@@ -39,12 +41,16 @@ def read_yaml(path: str | Path, *, remedy: str) -> Any:
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); expected a file") from None
     except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2026-13-01
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}{_advice(error)}") from None
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split()).replace(NAMELESS, '')}{_advice(error)}") from None
 
 
 def _advice(error: Exception) -> str:
     """For what the reader refuses although it looks right: a colon within braces or brackets."""
-    return "; within { } and [ ] put quotes around what holds a colon, such as an address" if "unexpected ':'" in str(error) else ""
+    return (
+        "; within { } and [ ] put quotes around what holds a colon, such as an address or file.py:Class"
+        if "unexpected ':'" in str(error)
+        else ""
+    )
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -65,6 +71,8 @@ def parse_params(raw: Any, *, name: str = "params.yaml", complete: bool = True) 
         if isinstance(inside := raw.get(section) if section else raw, dict) and key in inside:
             raise UserError(f"{name}: {old}: this key is called {new!r} now; rename it")
     _read_group(raw, "", name, fits=lambda method: True)
+    if "unpaired" in raw and raw["unpaired"] is None:
+        raw["unpaired"] = {}
     if isinstance(raw.get("unpaired"), dict):
         raw["unpaired"] = dict(raw["unpaired"])
         _read_group(raw["unpaired"], "unpaired.", name, fits=lambda method: not method.needs_pairs)
@@ -86,7 +94,10 @@ def _read_group(group: dict[str, Any], prefix: str, name: str, fits: Callable[[A
         if not fits(METHODS[settings.implementation]):
             where = f"{prefix}methods.{entry}" + ("" if entry == settings.implementation else ".implementation")
             allowed = ", ".join(other for other in METHODS if fits(METHODS[other]))
-            raise UserError(f"{name}: {where}: {settings.implementation!r} needs aligned pairs; expected one of {allowed}")
+            remedy = f"expected one of {allowed}"
+            if own.is_place(settings.implementation):
+                remedy = "move the entry to methods, or write needs_pairs = False in the class if its loss needs none"
+            raise UserError(f"{name}: {where}: {settings.implementation!r} needs aligned pairs; {remedy}")
         if misfit := METHODS[settings.implementation].misfit(settings, paired=not prefix):
             raise UserError(f"{name}: {prefix}methods.{entry}.{misfit}")
 

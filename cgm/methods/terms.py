@@ -171,14 +171,14 @@ class Charbonnier(Term):
 
 
 class SSIM(Term):
-    about = About(title="1 − SSIM(y, G(x))", citation="Zhao et al. 2017, eq. 7")
+    about = About(title="(1 − SSIM(y, G(x)))", citation="Zhao et al. 2017, eq. 7")
 
     def loss(self, scene: Scene) -> Tensor:
         return losses_ssim.ssim(scene.y_hat, scene.y)
 
 
 class MSSSIM(Term):
-    about = About(title="1 − MS-SSIM(y, G(x))", citation="Zhao et al. 2017, eq. 8")
+    about = About(title="(1 − MS-SSIM(y, G(x)))", citation="Zhao et al. 2017, eq. 8")
 
     def loss(self, scene: Scene) -> Tensor:
         return losses_ssim.ms_ssim(scene.y_hat, scene.y)

@@ -19,6 +19,6 @@ def objective(settings: MethodSettings) -> str:
         if part.weight is None:
             terms.append(text)
         elif part.weight:
-            terms.append(f"{part.symbol} {text}")
+            terms.append(f"{part.symbol} ({text})" if text.startswith("−") else f"{part.symbol} {text}")
             weights.append(f"{part.symbol} = {part.weight:g}")
     return ",  ".join([" + ".join(terms) or ("0" if parts else ""), *([", ".join(weights)] if weights else [])])

@@ -18,7 +18,7 @@ from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
 from cgm.evaluation.measures import planned
 from cgm.methods import METHODS
-from cgm.methods.method import Elsewhere
+from cgm.methods.method import Elsewhere, TranslatorSettings
 from cgm.networks.fixed import FIXED
 from cgm.report import footnotes, labels
 from cgm.report.departures import method_sentence
@@ -187,7 +187,9 @@ def _method(results: Results, name: str) -> dict[str, Any]:
     about = METHODS[settings.implementation].about
     datasets = [dataset for dataset in results.datasets if name in dataset.methods]
     records = [run.record for dataset in datasets for run in dataset.runs[name] if run.record]
-    sentences = []
+    sentences = [f"{about.citation}."] if about.citation else []
+    if not about.paper and (own := _own_settings(settings)):
+        sentences.append(f"Settings: {own}.")
     if supervision := footnotes.distinct(records, "supervision"):
         sentences.append(f"Supervision: {' or '.join(supervision)}.")
     if networks := sorted({record["loss_network"]["name"] for record in records if record.get("loss_network")}):
@@ -202,12 +204,19 @@ def _method(results: Results, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": labels.method_title(name, settings),
-        "citation": about.citation,
         "equations": _by_dataset(datasets, lambda dataset: objective(dataset.methods[name])),
         "facts": " ".join(sentences),
         "differences": differences,
-        "trained": bool(records),
+        "compared": bool(records and about.paper),
     }
+
+
+def _own_settings(settings: MethodSettings) -> str:
+    """``epsilon 0.01, edge weight 8``: what a method has that not every trained one has. Its terms stand in the equation."""
+    shared = {*TranslatorSettings.model_fields, "terms"}
+    values = {name: getattr(settings, name) for name in type(settings).model_fields if name not in shared}
+    shown = {name.replace("_", " "): f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _by_dataset(datasets: list[DatasetResult], text: Callable[[DatasetResult], str]) -> list[tuple[str, str]]:

@@ -243,8 +243,9 @@ def steps(subject: Subject) -> None:
     def look(player: str, terms: Mapping[str, torch.Tensor]) -> None:
         if player not in method.players:
             raise Fault(f"step updates a player {player!r} that build didn't make; it made {', '.join(method.players)}")
-        if not terms:
-            raise Fault(f"step gives {player} no term; expected a dictionary of scalars")
+        if not isinstance(terms, Mapping) or not terms:
+            given = "no term" if isinstance(terms, Mapping) else type(terms).__name__
+            raise Fault(f"update({player!r}, …) is given {given}, expected a dictionary of scalars, such as {{'l1': …}}")
         for name, value in terms.items():
             if value.dim():
                 raise Fault(f"the term {name!r} of {player} has shape {tuple(value.shape)}, expected a scalar; take its mean")
@@ -285,8 +286,8 @@ def owns_gradients(subject: Subject) -> None:
             )
         if others:
             raise Fault(
-                f"the loss of {player} gives gradients to {others[0]} too; put the step of {player} into `with frozen(…):` with the "
-                f"networks of {others[0]}, or detach what {others[0]} made"
+                f"the loss of {player} gives gradients to {others[0]} too; put the step of {player} into `with frozen(…):` (from "
+                f"cgm.methods.method) with the networks of {others[0]}, or detach what {others[0]} made"
             )
         if reached[player] < len(learning[player]):
             raise Fault(

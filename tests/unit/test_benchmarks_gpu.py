@@ -113,7 +113,7 @@ def test_every_cell_is_asked_for_once_and_the_most_telling_first(tmp_path: Path)
     assert [(one["size"], one["batch"]) for one in steps[:12]] == [(64, 8)] * 6 + [(256, 8)] * 6
     assert all(one["profiled"] for one in steps[:2])
     params = load_params(ROOT / "params.yaml")
-    assert {one["method"] for one in steps} == {*params.methods, *params.unpaired.methods}
+    assert {one["method"] for one in steps} == {*params.methods, *params.unpaired.methods} - {"pix2pix_l10"}  # a variant of pix2pix
 
 
 def record(changed: dict[str, str] | None = None) -> dict:

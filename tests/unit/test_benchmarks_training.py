@@ -92,7 +92,7 @@ def test_every_entry_of_the_experiment_is_measured_once():
     params, _ = experiment(job("ours"))
     names = training.without_reference(params) + [("paired", name) for name in training.with_reference(params)]
     assert len(names) == len(set(names))
-    assert {name for _, name in names} == set(params.methods) | set(params.unpaired.methods)
+    assert {name for _, name in names} == (set(params.methods) | set(params.unpaired.methods)) - {"pix2pix_l10"}  # a variant
     assert ("unpaired", "cyclegan") not in names  # as in the paired group
 
 

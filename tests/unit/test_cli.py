@@ -75,8 +75,8 @@ def test_check_lists_the_runs(project: Path, capsys: pytest.CaptureFixture[str])
     cli.main(["check"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "openmoji/mae/0"
-    assert len(lines) == 27
-    assert "26 runs" in lines[-1]
+    assert len(lines) == 29
+    assert "28 runs" in lines[-1]
 
 
 def test_check_names_what_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
