@@ -120,5 +120,5 @@ def _implementation(entry: str) -> str | None:
     raw = read_yaml(path, remedy="") if path.is_file() else None
     groups = [raw, raw.get("unpaired")] if isinstance(raw, dict) else []
     listed = [group["methods"] for group in groups if isinstance(group, dict) and isinstance(group.get("methods"), dict)]
-    found = next((methods[entry] for methods in listed if isinstance(methods.get(entry), dict)), {})
+    found: dict[str, Any] = next((methods[entry] for methods in listed if isinstance(methods.get(entry), dict)), {})
     return str(found["implementation"]) if "implementation" in found else None

@@ -46,11 +46,8 @@ def read_yaml(path: str | Path, *, remedy: str) -> Any:
 
 def _advice(error: Exception) -> str:
     """For what the reader refuses although it looks right: a colon within braces or brackets."""
-    return (
-        "; within { } and [ ] put quotes around what holds a colon, such as an address or file.py:Class"
-        if "unexpected ':'" in str(error)
-        else ""
-    )
+    told = "; within { } and [ ] put quotes around what holds a colon, such as an address or file.py:Class"
+    return told if "unexpected ':'" in str(error) else ""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

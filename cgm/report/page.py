@@ -18,7 +18,7 @@ from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
 from cgm.evaluation.measures import planned
 from cgm.methods import METHODS
-from cgm.methods.method import Elsewhere, TranslatorSettings
+from cgm.methods.method import Elsewhere, MethodSettings, TranslatorSettings
 from cgm.networks.fixed import FIXED
 from cgm.report import footnotes, labels
 from cgm.report.departures import method_sentence
