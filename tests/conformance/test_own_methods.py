@@ -132,6 +132,24 @@ def test_new_method_overwrites_nothing(folder: Path, capsys: pytest.CaptureFixtu
     assert not (folder / "my_methods/other.py").exists()
 
 
+def test_a_file_that_is_there_is_entered_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "params.yaml").write_text((ROOT / "experiments/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    cli.main(["new-method", "edge_loss"])
+    mine = (folder / "my_methods/edge_loss.py").read_text(encoding="utf-8").replace("= 1.0", "= 7.0")
+    (folder / "my_methods/edge_loss.py").write_text(mine, encoding="utf-8")
+    assert "`cgm new-method edge_loss --add` enters it" in fails(capsys, 2, "new-method", "edge_loss")
+    cli.main(["new-method", "edge_loss", "--add"])
+    assert (folder / "my_methods/edge_loss.py").read_text(encoding="utf-8") == mine
+    assert load_params().methods["edge_loss"].gradient_weight == 7.0
+    assert "run cgm check-method my_methods/edge_loss.py:EdgeLoss" in fails(capsys, 2, "check-method", "edge_loss")
+
+
+@pytest.mark.parametrize(("given", "said"), [("y_hat.mean()", "is given Tensor"), ("{}", "is given no term")])
+def test_terms_that_are_no_dictionary(given: str, said: str, folder: Path) -> None:
+    wrong = RIGHT.replace('{"adversarial": self.adversarial.generator(judged), "l1": 10 * l1}', given)
+    assert f"update('G', …) {said}, expected a dictionary of scalars" in str(fault(CHECKS["step"], subject(folder, wrong)))
+
+
 def test_check_method_ends_with_1_where_it_finds_a_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "faulty").mkdir()
     broken = own_method.TEMPLATE.replace("NAME", "one").replace("CLASS", "Broken").replace('self.player("G", G', 'self.player("H", G')

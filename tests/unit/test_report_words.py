@@ -21,6 +21,7 @@ from cgm.report.departures import NEUTRAL, departures, method_sentence, shared_s
 from cgm.report.figures.grid import grid
 from cgm.report.footnotes import degradations, stochastic_in_name
 from cgm.report.objective import objective
+from cgm.report.page import _own_settings
 from cgm.report.ranking import rank
 from cgm.report.results import DatasetResult, collect
 from cgm.report.summary import answer, opening
@@ -391,3 +392,20 @@ def test_every_layout_that_a_card_may_name_has_a_title(tree: Path) -> None:
         reading = {"layout": layout, "sizes": "8×8", "notes": [], "left_out": [], "passed_over": {"count": 0, "files": []}}
         dataset.prepared.card["reading"] = reading
         assert data_card(dataset)["Layout"].startswith(f"{layout} (")
+
+
+def test_a_method_without_a_paper_shows_its_own_settings(tmp_path: Path) -> None:
+    params = make_params([0])
+    mixture = METHODS["weighted"].Settings.model_validate({"implementation": "weighted", "terms": {"l1": 2, "ssim": 3}})
+    params = params.model_copy(update={"methods": {**params.methods, "mine": mixture}})
+    write_inputs(tmp_path, params)
+    page = build(params, tmp_path).cited["index.html"].decode()
+    section = page.partition('id="method-mine"')[2].partition("</section>")[0]
+    assert "(1 − SSIM(y, G(x)))" in section
+    assert "No differences from the paper" not in section
+    assert '<p class="muted">. ' not in page
+
+
+def test_the_settings_that_every_trained_method_has_are_not_a_methods_own() -> None:
+    assert _own_settings(settings("mae")) == ""
+    assert _own_settings(settings("pix2pix", l1_weight=2.5)) == "r1 0, diffaugment (), adversarial vanilla, l1 weight 2.5"
