@@ -18,7 +18,7 @@ from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
 from cgm.evaluation.measures import planned
 from cgm.methods import METHODS
-from cgm.methods.method import Elsewhere, MethodSettings, TranslatorSettings
+from cgm.methods.method import Elsewhere, MethodSettings, TrainedSettings, TranslatorSettings
 from cgm.networks.fixed import FIXED
 from cgm.report import footnotes, labels
 from cgm.report.departures import method_sentence
@@ -97,7 +97,9 @@ def _lead(results: Results) -> str:
     methods = results.methods
     elsewhere = {name: settings for name, settings in methods.items() if issubclass(METHODS[settings.implementation], Elsewhere)}
     trained = len(methods) - len(elsewhere)
-    sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget. "
+    own = [name for name, settings in methods.items() if isinstance(settings, TrainedSettings) and settings.kimg is not None]
+    but = f" but for {labels.titles(methods, own)}" if own else ""
+    sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget{but}. "
     sentence += "Within a family, with the same generator, only the loss differs."
     if not elsewhere:
         return sentence
