@@ -70,7 +70,7 @@ def test_hinge_pix2pix_learns() -> None:
 @pytest.mark.parametrize(("name", "paired"), CASES)
 def test_what_every_method_must_do(name: str, paired: bool, check: Callable[[Subject], None]) -> None:
     """Repetition, resume and what a longer training comes to have tests of their own."""
-    check(Subject(name, paired))
+    check(Subject(name, paired, LEAST.get(name, {})))
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_pix2pixhd_with_a_loss_network() -> None:
     found = terms_of(method, given)["G"]
     assert set(found) == {"adversarial", "perceptual"}
     assert found["perceptual"] == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match="found a weight and no loss_network"):
+    with pytest.raises(UserError, match="found a weight and no loss_network"):
         build("pix2pixhd", True, perceptual_weight=3.0)
 
 
@@ -360,7 +360,7 @@ def test_a_weight_of_0_leaves_the_term_out(kept: str, left_out: str, paired: boo
 
 
 def test_a_perceptual_loss_needs_a_weight() -> None:
-    with pytest.raises(ValueError, match="found no weight above 0, expected one or more of content_weight, pixel_weight, tv_weight"):
+    with pytest.raises(UserError, match="found no weight above 0, expected one or more of content_weight, pixel_weight, tv_weight"):
         build("perceptual", True, content_weight=0.0)
 
 
