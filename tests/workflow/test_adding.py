@@ -89,8 +89,8 @@ def add(project: Project, file: str) -> None:
     text, registry, line = THINGS[file]
     (project.folder / file).write_text(text, encoding="utf-8")
     listed = (project.folder / registry).read_text(encoding="utf-8")
-    assert listed.count("    },\n)") == 1
-    (project.folder / registry).write_text(listed.replace("    },\n)", f"        {line}\n    }},\n)"), encoding="utf-8")
+    assert listed.count("\n    },\n") == 1
+    (project.folder / registry).write_text(listed.replace("\n    },\n", f"\n        {line}\n    }},\n"), encoding="utf-8")
 
 
 def rows(project: Project) -> list[dict[str, str]]:
