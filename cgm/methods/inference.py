@@ -191,7 +191,8 @@ class Translator:
     def padded(self, height: int, width: int) -> tuple[int, int]:
         """The size that a picture of this size is padded to: a multiple of what the network takes, and no less than its least."""
         multiple = self.trained.multiple
-        return tuple(max(-(-side // multiple) * multiple, SMALLEST) for side in (height, width))  # type: ignore[return-value]
+        high, wide = (max(-(-side // multiple) * multiple, SMALLEST) for side in (height, width))
+        return high, wide
 
     def tiled(self, height: int, width: int) -> bool:
         """Whether a picture, once padded, goes through in tiles: it has more pixels than one."""

@@ -38,11 +38,11 @@ def paths_of(methods: Mapping[str, Settings]) -> list[Path]:
     for setting in dict.fromkeys(name for settings in methods.values() for name in settings):
         groups: dict[str, list[tuple[float, Value, str]]] = {}
         for entry, settings in methods.items():
-            value = settings.get(setting)
+            value: Any = settings.get(setting)
             if (place := _place(value)) is not None:
                 order, rank = place
                 others = {name: other for name, other in settings.items() if name != setting}
-                groups.setdefault(json.dumps([order, others], sort_keys=True), []).append((rank, value, entry))  # type: ignore[arg-type]
+                groups.setdefault(json.dumps([order, others], sort_keys=True), []).append((rank, value, entry))
         for group in groups.values():
             if len({rank for rank, _, _ in group}) > 1:
                 found.append(Path(setting, tuple((value, entry) for _, value, entry in sorted(group, key=lambda point: point[0]))))

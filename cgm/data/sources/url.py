@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -40,17 +41,17 @@ def cache() -> Path:
 class Archive(Files):
     """A source whose pictures come in an archive. Subclasses say which."""
 
+    @abstractmethod
     def place(self, settings: Any) -> Path:
         """Of the archive in the cache, and at a mirror: another archive of the same file name has another one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def addresses(self, settings: Any) -> list[str]:
         """In the order in which they are tried."""
-        raise NotImplementedError
 
+    @abstractmethod
     def published(self, settings: Any) -> tuple[str | None, int | None]:
         """SHA-256 and bytes, where its publisher, or the user, says."""
-        raise NotImplementedError
 
     def read(self, settings: Any, folder: Path) -> tuple[str, Found]:
         return layouts.read(folder, settings.layout, singles=settings.condition is not None)
