@@ -26,6 +26,7 @@ from cgm.evaluation.uncertainty import Estimate, Measured, crossed
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from cgm.methods.method import MethodSettings
+from cgm.report.published import Published, published
 
 Status = Literal["ok", "diverged", "failed", "missing"]
 BROKEN: tuple[Status, ...] = ("diverged", "failed", "missing")
@@ -213,6 +214,8 @@ class DatasetResult:
 class Results:
     params: Params
     datasets: list[DatasetResult]
+    budgets: Published | None = None
+    """What the experiment ``budget`` found, where it is kept."""
 
     @property
     def all_runs(self) -> list[RunResult]:
@@ -276,7 +279,7 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
                 untrained=reference.get("validation", {}),
             )
         )
-    return Results(params=params, datasets=datasets)
+    return Results(params=params, datasets=datasets, budgets=published("budget", root))
 
 
 def tidy(results: Results) -> list[dict[str, str]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from report_inputs import make_params, metrics, write_inputs, write_json
 
+from cgm.core.errors import UserError
 from cgm.experiment.params import Params
 from cgm.experiment.reading import parse_params
 from cgm.report.build import Report, build
@@ -65,10 +68,14 @@ def test_paths_are_kept_apart_by_what_is_the_same_on_them() -> None:
 # From params.yaml
 
 
-def params_of(methods: dict[str, dict[str, Any]], seeds: list[int] | None = None) -> Params:
+def raw_params(methods: dict[str, dict[str, Any]], seeds: list[int] | None = None) -> dict[str, Any]:
     base = make_params(seeds or [0])
     raw = {"experiment": "x", "seeds": seeds or [0], "networks": base.networks.model_dump(), "training": base.training.model_dump()}
-    return parse_params({**raw, "datasets": {"icons_a": {"source": "openmoji", "image_size": 32, "kimg": 1.0}}, "methods": methods})
+    return {**raw, "datasets": {"icons_a": {"source": "openmoji", "image_size": 32, "kimg": 1.0}}, "methods": methods}
+
+
+def params_of(methods: dict[str, dict[str, Any]], seeds: list[int] | None = None) -> Params:
+    return parse_params(raw_params(methods, seeds))
 
 
 def found_in(methods: dict[str, dict[str, Any]]) -> list[tuple[str, list[tuple[Any, str]]]]:
@@ -167,8 +174,8 @@ def test_metrics_over_the_budget(report: Report, tree: Path) -> None:
     assert {row["metric"] for row in rows} == {"kid", "pd"}
     picture = budget(results, results.datasets[0])
     assert picture is not None
-    assert "MAE regression 32.2 → 26.2 from 4 to 16 thousand images (surely better)" in picture.takeaway
-    assert "Pix2Pix 32.2 → 32.2 from 1 to 4 thousand images (no sure change)" in picture.takeaway
+    assert " → 26.2 at 1, 4 and 16 thousand images (last step: surely better)" in picture.takeaway
+    assert "Pix2Pix 32.2 → 32.2 at 1 and 4 thousand images (last step: no sure change)" in picture.takeaway
     assert '<h3 id="budget-icons_a">' in report.cited["index.html"].decode()
 
 
@@ -179,3 +186,59 @@ def test_no_figure_without_such_a_path(tmp_path: Path) -> None:
     write_inputs(tmp_path, params)
     results = collect(params, tmp_path)
     assert budget(results, results.datasets[0]) is None
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A tree whose experiment has no budgets of its own, beside the kept results of one that has."""
+    write_inputs(tmp_path, params_of({"mae": {}, "mse": {}}, [0]))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/budget.yaml").write_text(yaml.safe_dump(raw_params(METHODS, [0, 1])))
+    lines = ["dataset,method,seed,metric,judge,value,n_real,n_fake,status"]
+    judge = collect(params_of({"mae": {}, "mse": {}}, [0]), tmp_path).datasets[0].judge_of("kid")
+    for method, value in (("mae", 0.3), ("mae_x4", 0.2), ("mae_x16", 0.1)):
+        lines += [f"icons_a,{method},{seed},kid,{judge},{value + seed / 100},9,9,ok" for seed in (0, 1)]
+    lines.append(f"icons_a,pix2pix,0,kid,{judge},,0,0,diverged")
+    (tmp_path / "experiments/budget.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_the_budgets_of_an_experiment_that_is_kept(kept: Path) -> None:
+    results = collect(params_of({"mae": {}, "mse": {}}, [0]), kept)
+    picture = budget(results, results.datasets[0])
+    assert picture is not None
+    assert "MAE regression 305.0 → 205.0 → 105.0 at 1, 4 and 16 thousand images." in picture.takeaway  # Pix2Pix has no value
+    assert "From the experiment" in picture.note
+    assert "mean over 2 seeds" in picture.note
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(picture.csv.decode()))}
+    assert (float(rows["mae_x4"]["mean"]), rows["mae_x4"]["n"]) == (pytest.approx(0.205), "2")
+
+
+def test_an_experiment_with_budgets_of_its_own_shows_those(kept: Path, tree: Path) -> None:
+    shutil.copytree(kept / "experiments", tree / "experiments")
+    try:
+        results = collect(params_of(METHODS, [0, 1, 2]), tree)
+        picture = budget(results, results.datasets[0])
+        assert picture is not None
+        assert "From the experiment" not in picture.note
+    finally:
+        shutil.rmtree(tree / "experiments")
+
+
+def test_budgets_on_other_pictures_are_not_shown(kept: Path) -> None:
+    path = kept / "experiments/budget.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["datasets"]["icons_a"]["limit"] = 7
+    path.write_text(yaml.safe_dump(raw))
+    results = collect(params_of({"mae": {}, "mse": {}}, [0]), kept)
+    assert budget(results, results.datasets[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"), [("mae_x4,1", "mae_x4,first", "line 5"), ("dataset,method", "set,method", "found the columns set, method")]
+)
+def test_kept_results_that_can_t_be_read_are_named(kept: Path, old: str, new: str, says: str) -> None:
+    path = kept / "experiments/budget.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=rf"budget\.csv: .*{says}.*"):
+        collect(params_of({"mae": {}, "mse": {}}, [0]), kept)
