@@ -10,9 +10,8 @@ import math
 import sys
 
 from cgm.core.errors import UserError
-from cgm.report.build import build
 from pipeline import agreement
-from pipeline.report import FOLDER, publish
+from pipeline.report import FOLDER, run
 from pipeline.stage_command import INTERRUPTED
 from pipeline.stage_table import Stage, Table, load_table
 
@@ -29,7 +28,7 @@ def main() -> None:
         whole = sum(1 for _ in table.params.runs()) - len(left_out)
         if interrupted or not left_out or not whole:
             return
-        publish(build(table.params, without=left_out))
+        run(table.params, left_out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
