@@ -1,8 +1,8 @@
 """By which commit's code a report is: what git and the runs' own hashes say, once for each report.
 
-A commit names code for others. That it is the code which trained the runs is not taken on trust: each run recorded the hash of the code that
-its training reaches, and the checkout's is compared with it. So the commit may be a later one than the one that was checked out when a run
-was trained, as long as nothing that the training reaches has changed.
+A commit names code for others. That it is the code which trained the runs is not taken on trust: each run recorded the hash of the code
+that its training reaches, and the checkout's is compared with it. So the commit may be a later one than the one that was checked out when a
+run was trained, as long as nothing that the training reaches has changed.
 
 The file that says so lies in the report. A clean one is kept as long as the runs' files and the report's code are what they were: a report
 that is committed, and rendered again at the commit that holds it or at a later one, is the same to the byte.

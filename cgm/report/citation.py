@@ -139,35 +139,30 @@ def _plain(text: str) -> str:
 
 
 def citation_bib(tables: Sequence[Table], origin: Origin) -> str:
-    """An entry for the software, and one a table, whose note says by which hashes it can be told."""
-    versions = dict(tables[0].provenance).get("cgm", "") if tables else ""
-    software = {"title": f"{{{TITLE}}}", "author": "{the cgm authors}", **_date(origin), "note": escape_latex(_software(versions, origin))}
-    entries = [_entry("software", "cgm", software)]
+    """An entry for the software and one a table, which says by which hashes it can be told; ``@misc``, which every style knows."""
+    version = dict(tables[0].provenance)["cgm"] if tables else ""
+    made_by = f"Version {version}" + (f", commit {origin.commit[:12]}" if origin.commit else "")
+    entries = [_entry("cgm", TITLE, origin, {"note": escape_latex(made_by)})]
     for table in tables:
-        note = f"{table.footer.rpartition(' · ')[0]}; content SHA-256 {table.sha256}"
+        note = f"{made_by}, data {dict(table.provenance)['data']}, content SHA-256 {table.sha256[:16]}"
         fields = {
-            "title": f"{{cgm: {escape_latex(table.title)}}}",
-            "author": "{the cgm authors}",
-            **_date(origin),
-            "howpublished": f"Table {escape_latex(table.name)} of a cgm report",
+            "howpublished": f"Table {escape_latex(table.name)}",
             "note": escape_latex(f"{table.stamp}. {note}" if table.stamp else note),
         }
-        entries.append(_entry("misc", table.key, fields))
+        entries.append(_entry(table.key, f"cgm. {table.title}", origin, fields))
     return "\n".join(entries)
+
+
+def _entry(key: str, title: str, origin: Origin, more: dict[str, str]) -> str:
+    fields = {
+        "title": f"{{{escape_latex(title)}}}",
+        "author": "{the cgm authors}",
+        **({"year": origin.date[:4]} if origin.date else {}),
+        **more,
+    }
+    return "\n".join([f"@misc{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"]) + "\n"
 
 
 def entry_of(bib: str, key: str) -> str:
     """One entry of :func:`citation_bib`; empty where it isn't there."""
     return next((f"{entry.strip()}\n" for entry in bib.split("\n\n") if f"{{{key},\n" in entry), "")
-
-
-def _software(versions: str, origin: Origin) -> str:
-    return f"Version {versions}" + (f", commit {origin.commit}" if origin.commit else "")
-
-
-def _date(origin: Origin) -> dict[str, str]:
-    return {"year": origin.date[:4]} if origin.date else {}
-
-
-def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
-    return "\n".join([f"@{kind}{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"]) + "\n"

@@ -43,14 +43,15 @@ def images_parquet(results: Results) -> bytes:
     """Every value of a single test image, of the runs that are ok: by dataset, metric, method and seed, images in the test set's order."""
     found: dict[tuple[str, str, int, int], tuple[list[str], list[float]]] = {}
     for dataset in results.datasets:
-        for place, (method, runs) in enumerate(dataset.runs.items()):
+        for place, runs in enumerate(dataset.runs.values()):
             for run in runs:
-                for metric, values in per_image(run).items():
-                    found[dataset.name, metric, place, run.seed] = values
+                for metric, of_images in per_image(run).items():
+                    found[dataset.name, metric, place, run.seed] = of_images
     columns: dict[str, list[Any]] = {name: [] for name in IMAGES.names}
     methods = {dataset.name: list(dataset.runs) for dataset in results.datasets}
     for (name, metric, place, seed), (images, values) in sorted(found.items()):
-        for column, cell in (("dataset", name), ("method", methods[name][place]), ("seed", seed), ("metric", metric)):
+        of_run: dict[str, Any] = {"dataset": name, "method": methods[name][place], "seed": seed, "metric": metric}
+        for column, cell in of_run.items():
             columns[column] += [cell] * len(values)
         columns["image"] += images
         columns["value"] += values
