@@ -14,8 +14,8 @@ from cgm.core.words import plural
 from cgm.experiment import paths
 from cgm.experiment.reading import load_params
 
-SHOWN = 20
-"""So many differences are printed; --json has all."""
+FILES, OF_A_FILE = 20, 5
+"""Of so many files so many differences each are printed; --json has all."""
 EPILOG = """\
 In the project's folder, with params.yaml and the runs' files, the whole report is rendered anew and compared. Anywhere else (or with
 --alone) it is held against itself: formats of a table against each other, means against results.csv, keys against content, files against
@@ -53,11 +53,16 @@ def main(arguments: argparse.Namespace) -> None:
         how = "they are what the runs' files make, rendered anew" if beside else "they agree with one another and with the manifest"
         print(f"{folder}: {plural(len(files), 'file')}; {how}")
         return
-    for each in found[:SHOWN]:
-        print(each)
-    if len(found) > SHOWN:
-        print(f"and {len(found) - SHOWN} more")
-    print(f"{folder}: {plural(len(found), 'difference')} in {plural(len({each.file for each in found}), 'file')}", file=sys.stderr)
+    by_file: dict[str, list[verify.Difference]] = {}
+    for each in sorted(found, key=lambda each: (not each.file.endswith(".csv"), each.file)):  # data first, then what shows it
+        by_file.setdefault(each.file, []).append(each)
+    for name, there in list(by_file.items())[:FILES]:
+        print("\n".join(map(str, there[:OF_A_FILE])))
+        if len(there) > OF_A_FILE:
+            print(f"{name}: and {len(there) - OF_A_FILE} more")
+    if len(by_file) > FILES:
+        print(f"and {len(by_file) - FILES} more files")
+    print(f"{folder}: {plural(len(found), 'difference')} in {plural(len(by_file), 'file')}", file=sys.stderr)
     if beside and made_by is not None and made_by.commit and (here := origin.checkout(Path()))[0] != made_by.commit:
         print(f"note: the report is by commit {made_by.commit[:12]}, and {here[0][:12] or 'no commit'} is checked out", file=sys.stderr)
     sys.exit(1)

@@ -166,7 +166,7 @@ def to_csv(table: Table) -> str:
         header.append(column.key)
         header += [f"{column.key}_ci95", f"{column.key}_n"] if with_interval[column.key] else []
         header += [f"{column.key}_best"] if with_best[column.key] else []
-    last = {CITE: table.key, **({NOT_CITABLE: table.stamp} if table.stamp else {})}
+    last = {**({CITE: table.key} if table.provenance else {}), **({NOT_CITABLE: table.stamp} if table.stamp else {})}
     header += last
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

@@ -294,6 +294,10 @@ def _figure_csv(content: bytes) -> Grid:
     return grid
 
 
+class _Digits(str):
+    """A number as it is written: 0.1 and 0.10 are one number, and not one file."""
+
+
 def _json(content: bytes) -> Grid:
     """Nested values by their path; what has a key of its own in a list, by that."""
     grid: Grid = {}
@@ -307,9 +311,9 @@ def _json(content: bytes) -> Grid:
                 walk(inner, (*path, str(inner["key"]) if isinstance(inner, dict) and "key" in inner else str(place)))
         else:
             row, rest = (path[1], path[2:]) if path[:1] == ("rows",) and len(path) > 2 else ("", path)
-            grid[row, ".".join(rest)] = json.dumps(value, ensure_ascii=False)
+            grid[row, ".".join(rest)] = value if isinstance(value, _Digits) else json.dumps(value, ensure_ascii=False)
 
-    walk(json.loads(content), ())
+    walk(json.loads(content, parse_float=_Digits, parse_int=_Digits), ())
     return grid
 
 
