@@ -100,8 +100,8 @@ def summary(found: Comparison, a: str, b: str) -> list[str]:
     ]
     if found.smallest_seen is not None:
         lines.append(
-            f"With so few seeds for so many means, a shift has to be {found.smallest_seen:.2g} standard deviations of a seed to be seen. "
-            "Fewer questions (--metric, --method, --dataset) see smaller ones."
+            f"With so few seeds for so many means, a shift of less than {found.smallest_seen:.2g} standard deviations over seeds is hardly "
+            "seen; fewer questions (--metric, --method, --dataset) see smaller ones."
         )
     for name, keys, broken in (("A", found.only_a, found.broken_a), ("B", found.only_b, found.broken_b)):
         if keys:
