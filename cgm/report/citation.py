@@ -47,7 +47,7 @@ def reasons(results: Results) -> Iterable[str]:
             yield f"{labels.plural(len(runs), 'run')} {status} ({_some(runs)})"
     origin = results.origin
     if not origin.commit:
-        yield "the code's commit is not known (no git checkout)"
+        yield "the code's commit is not known (git names none)"
     if origin.changed:
         yield f"the code had changes that were not committed ({_some(origin.changed)})"
     if origin.other_code:

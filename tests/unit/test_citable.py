@@ -146,7 +146,7 @@ def test_what_must_not_be_cited_says_so_everywhere(tree: Path, params: Params) -
 
 
 def test_without_a_commit_nobody_knows_the_code(tree: Path, params: Params) -> None:
-    assert citation.stamp(collect(params, tree)) == "NOT CITABLE – the code's commit is not known (no git checkout)"
+    assert citation.stamp(collect(params, tree)) == "NOT CITABLE – the code's commit is not known (git names none)"
 
 
 # verify.
