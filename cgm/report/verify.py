@@ -34,6 +34,7 @@ AROUND = 40
 """Characters that are shown on each side of a difference in running text."""
 NOTHING = "nothing"
 TABLES = "tables/"
+CSV, PARQUET = "results.csv", "results.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,15 @@ def alone(files: Files) -> list[Difference]:
                 if other.startswith(TABLES) and other != name
                 for each in differences(other, files.get(other, b""), content, f"as {name} has it")
             ]
-    for name, table in tables.items():
-        found += _means(name, table, _rows(files.get("results.csv", b"")))
-    found += _parquet(files)
-    return _finest(found)
+    wrong = {each.file for each in found}
+    right = PARQUET if CSV in wrong and PARQUET not in wrong else CSV  # the one that is still what the manifest says
+    try:
+        values = read_rows(files[PARQUET]) if right == PARQUET else _rows(files.get(CSV, b""))
+        for name, table in tables.items():
+            found += _means(name, table, values, right)
+    except (ValueError, KeyError) as error:
+        found.append(Difference(file=right, where="values", found=str(error).partition("\n")[0], expected="a row a run and measure"))
+    return _finest([*found, *_parquet(files, right)])
 
 
 def between(files: Files, expected: Files) -> list[Difference]:
@@ -202,11 +208,11 @@ def _made_of_tables(files: Files, tables: list[Table]) -> list[Difference]:
     ]
 
 
-def _means(name: str, table: Table, rows: Sequence[Mapping[str, str]]) -> Iterator[Difference]:
+def _means(name: str, table: Table, rows: Sequence[Mapping[str, Any]], source: str) -> Iterator[Difference]:
     """Means of measures against the runs' values."""
     values: dict[tuple[str, str, str], list[float]] = {}
     for run in rows:
-        if run.get("dataset") == table.dataset and run.get("value"):
+        if run.get("dataset") == table.dataset and run.get("value") not in ("", None):
             values.setdefault((run["method"], run["metric"], run["judge"]), []).append(float(run["value"]))
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
@@ -221,29 +227,25 @@ def _means(name: str, table: Table, rows: Sequence[Mapping[str, str]]) -> Iterat
                     where=_where((row.key, column.key)),
                     found=NOTHING if shown is None else repr(shown),
                     expected=NOTHING if mean is None else repr(mean),
-                    because=f"the mean of {len(found)} values in results.csv",
+                    because=f"the mean of {len(found)} values in {source}",
                 )
 
 
-def _parquet(files: Files) -> list[Difference]:
-    name = "results.parquet"
-    if name not in files or "results.csv" not in files:
+def _parquet(files: Files, other: str) -> list[Difference]:
+    """``results.csv`` against ``results.parquet``; of the two, ``other`` is the one that is taken to be right."""
+    name = CSV if other == PARQUET else PARQUET
+    if name not in files or other not in files:
         return []
     try:
-        one = _result_rows(files[name])
+        one, right = READERS[name](files[name]), READERS[other](files[other])
     except (ValueError, KeyError) as error:
-        return [Difference(file=name, where="", found=str(error).partition("\n")[0], expected="a Parquet file")]
-    other = _results(files["results.csv"])
+        return [Difference(file=name, where="", found=str(error).partition("\n")[0], expected=f"the rows of {other}")]
     return [
         Difference(
-            file=name,
-            where=_where(place),
-            found=one.get(place, NOTHING),
-            expected=other.get(place, NOTHING),
-            because="as results.csv has it",
+            file=name, where=_where(place), found=one.get(place, NOTHING), expected=right.get(place, NOTHING), because=f"as {other} has it"
         )
-        for place in dict.fromkeys([*other, *one])
-        if one.get(place) != other.get(place)
+        for place in dict.fromkeys([*right, *one])
+        if one.get(place) != right.get(place)
     ]
 
 
@@ -396,8 +398,8 @@ def _html(content: bytes) -> Grid:
 
 
 READERS: Mapping[str, Callable[[bytes], Grid]] = {
-    "results.csv": _results,
-    "results.parquet": _result_rows,
+    CSV: _results,
+    PARQUET: _result_rows,
     "images.parquet": _image_rows,
     citation.NUMBERS: _numbers,
     "csv": _table_csv,
