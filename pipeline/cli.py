@@ -1,7 +1,7 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
 of one's own and take it out, ``new-method`` and ``check-method`` help with a method of one's own, ``check`` validates the experiment,
 ``weights`` downloads the published networks that it needs, ``translate`` uses what was trained, ``conditions`` gives a model from elsewhere
-what to translate."""
+what to translate; ``verify``, ``compare`` and ``cite`` are for reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.lpips import TRUNKS
-from pipeline import params_text, score_command, stage_table, translate_command
+from pipeline import cite_command, compare_command, params_text, score_command, stage_table, translate_command, verify_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -37,7 +37,8 @@ DISK_GIB = 5
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Exit code 0, 1 where ``check-method`` finds a fault, or 2 after one line on standard error."""
+    """Exit code 0; 1 where ``check-method`` finds a fault, ``verify`` a difference or ``compare`` a mean that moved; or 2 after one line on
+    standard error."""
     any_encoding()
     parser = argparse.ArgumentParser(prog="cgm", description="Which loss should train an image-to-image model?")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     experiment.add_argument("name", metavar="NAME")
     profile = commands.add_parser("profile", help="what experiment was called")
     profile.add_argument("name", metavar="NAME", nargs="?", default="NAME")
-    for command in (experiment, profile):
-        command.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
+    for chosen in (experiment, profile):
+        chosen.add_argument("--force", action="store_true", help="overwrite a params.yaml that was edited")
     commands.add_parser("check", help="validate params.yaml and list its runs")
     entry = commands.add_parser("add", help="look at pictures of your own and enter them into params.yaml as a dataset")
     entry.add_argument("name", metavar="NAME")
@@ -86,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     checked.add_argument("place", metavar="METHOD", help="my_losses/focal.py:FocalFrequency, package.module:Class, or one of ours")
     checked.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of its entry")
     translate_command.add_parser(commands)
-    score_command.add_parser(commands)
+    for command in (score_command, verify_command, compare_command, cite_command):
+        command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
@@ -122,6 +124,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 translate_command.main(arguments)
         elif arguments.command == "score":
             score_command.main(arguments)
+        elif arguments.command == "verify":
+            verify_command.main(arguments)
+        elif arguments.command == "compare":
+            compare_command.main(arguments)
+        elif arguments.command == "cite":
+            cite_command.main(arguments)
         elif arguments.command == "new-method":
             from pipeline import own_method
 

@@ -70,14 +70,23 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
             code.fingerprint("pipeline.translate", places_of(params, run)), defaults
         )
     files["weights.json"] = _entry(code.fingerprint("pipeline.weights"), prospects(params, root))
-    looks = [*_all(METRICS), *places(params.evaluation), *(FIXED.place(TRUNKS[each.name]) for each in params.evaluation.lpips)]
     for stage in ("reference", "evaluate"):
-        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", looks), _defaults(Evaluation))
+        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", _looks(params)), _defaults(Evaluation))
     files["track.json"] = _entry(code.fingerprint("pipeline.track"), {})
-    shown = [*looks, *_all(FIGURES), *_all(TABLES), *(place for run in params.runs() for place in places_of(params, run, params.training))]
-    files["report.json"] = _entry(code.fingerprint("pipeline.report", shown, words=True), {})
+    files["report.json"] = _entry(report_code(params, code), {})
     code.save()
     return files
+
+
+def report_code(params: Params, code: Code) -> str:
+    """The fingerprint of everything that the report shows and says."""
+    methods = (place for run in params.runs() for place in places_of(params, run, params.training))
+    return code.fingerprint("pipeline.report", [*_looks(params), *_all(FIGURES), *_all(TABLES), *methods], words=True)
+
+
+def _looks(params: Params) -> list[str]:
+    """The entries that an evaluation uses."""
+    return [*_all(METRICS), *places(params.evaluation), *(FIXED.place(TRUNKS[each.name]) for each in params.evaluation.lpips)]
 
 
 def names(deps: Iterable[str]) -> list[str]:

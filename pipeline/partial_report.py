@@ -10,9 +10,7 @@ import math
 import sys
 
 from cgm.core.errors import UserError
-from cgm.report.build import build
-from pipeline import agreement
-from pipeline.report import FOLDER, publish
+from pipeline import agreement, report
 from pipeline.stage_command import INTERRUPTED
 from pipeline.stage_table import Stage, Table, load_table
 
@@ -29,11 +27,11 @@ def main() -> None:
         whole = sum(1 for _ in table.params.runs()) - len(left_out)
         if interrupted or not left_out or not whole:
             return
-        publish(build(table.params, without=left_out))
+        report.run(table.params, left_out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print(f"{FOLDER}/index.html: made of {whole} runs; left out and marked there:", file=sys.stderr)
+    print(f"{report.FOLDER}/index.html: made of {whole} runs; left out and marked there:", file=sys.stderr)
     for run, log in left_out.items():
         print(f"  {run}: {f'failed, see {log}' if log else 'not made'}", file=sys.stderr)
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cgm.experiment.params import Params
-from cgm.report import labels
+from cgm.report import citation
 from cgm.report.digest import digest
 from cgm.report.figures import FIGURES
+from cgm.report.origin import FILE, UNKNOWN, Origin
 from cgm.report.page import index_page, table_page
+from cgm.report.parquet import images_parquet, results_parquet
 from cgm.report.plotting import render
-from cgm.report.results import collect, tidy_csv
-from cgm.report.table_format import to_csv, to_latex, to_markdown
+from cgm.report.results import collect, tidy, tidy_csv
+from cgm.report.table_format import Table, to_csv, to_json, to_latex, to_markdown
 from cgm.report.tables import TABLES
 
 MANIFEST = "manifest.json"
+FORMATS: dict[str, Callable[[Table], str]] = {"csv": to_csv, "json": to_json, "md": to_markdown, "tex": to_latex, "html": table_page}
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,31 @@ class Report:
     drawn: dict[str, bytes]
 
 
-def build(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Report:
-    """The same inputs give the same bytes.
+def build(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) -> Report:
+    """The same inputs give the same bytes; ``origin`` is one of them.
 
-    Runs that are missing, failed or diverged are marked; ``without`` as for :func:`cgm.report.results.collect`.
+    Runs that are missing, failed or diverged are marked.
     Raises :class:`cgm.core.errors.UserError` for an input file that can't be read.
     """
-    results = collect(params, root, without)
-    tables = [TABLES[name].make(results, dataset) for dataset in results.datasets for name in TABLES]
+    results = collect(params, root, origin)
+    tables = [citation.sign(TABLES[name].make(results, dataset), results) for dataset in results.datasets for name in TABLES]
     made = [FIGURES[name].make(results, dataset) for dataset in results.datasets for name in FIGURES]
     pictures = [picture for picture in made if picture is not None]
-    rendered = {picture.name: render(picture, bool(labels.stamp(params))) for picture in pictures if not picture.is_sheet}
-    results_csv = tidy_csv(results)
+    watermark = citation.watermark(results)
+    rendered = {picture.name: render(picture, watermark) for picture in pictures if not picture.is_sheet}
+    rows = tidy(results)
+    results_csv = tidy_csv(rows)
 
-    cited = {"results.csv": results_csv.encode(), **digest(results)}
-    for table in tables:
-        for suffix, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table)), ("html", table_page(table))):
-            cited[f"tables/{table.name}.{suffix}"] = text.encode()
+    cited = {
+        "results.csv": results_csv.encode(),
+        "results.parquet": results_parquet(rows),
+        "images.parquet": images_parquet(results),
+        **digest(results),
+        **of_tables(tables, origin),
+        FILE: origin.to_json().encode(),
+    }
     cited.update({f"pictures/{picture.name}.png": picture.image for picture in pictures if picture.is_sheet})
+    cited.update({f"figures/{picture.name}.csv": picture.csv for picture in pictures if not picture.is_sheet})
     drawings = {name: files["svg"] for name, files in rendered.items()}
     cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv).encode()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(cited.items())}
@@ -58,3 +68,12 @@ def build(params: Params, root: str | Path = ".", without: Mapping[str, str] | N
             drawn[f"{picture.name}.csv"] = picture.csv
             drawn.update({f"{picture.name}.{suffix}": content for suffix, content in rendered[picture.name].items()})
     return Report(cited=cited, drawn=drawn)
+
+
+def of_tables(tables: Sequence[Table], origin: Origin) -> dict[str, bytes]:
+    """What is made of the tables alone, in whatever order: each in every format, and all of them for LaTeX and BibTeX."""
+    tables = sorted(tables, key=lambda table: table.name)
+    files = {f"tables/{table.name}.{suffix}": write(table).encode() for table in tables for suffix, write in FORMATS.items()}
+    files[citation.NUMBERS] = citation.numbers_tex(tables).encode()
+    files[citation.BIB] = citation.citation_bib(tables, origin).encode()
+    return files

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from cgm.core.registry import About
 from cgm.evaluation.lpips import judge_name
 from cgm.evaluation.measures import Measure, metric_of, network_of
-from cgm.experiment.params import Params
 from cgm.methods import METHODS
 from cgm.methods.method import MethodSettings
 from cgm.networks.fixed import FIXED
@@ -32,11 +31,6 @@ REFERENCES = {
 }
 """Baselines and floors, by the names that :mod:`cgm.evaluation.baselines` gives them."""
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def stamp(params: Params) -> str:
-    """The warning that stands over everything made of the smoke experiment; else empty."""
-    return SMOKE if params.experiment == "smoke" else ""
 
 
 def main_measures(measures: Mapping[str, Measure]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from cgm.methods import METHODS
 from cgm.methods.method import Elsewhere, MethodSettings, TrainedSettings, TranslatorSettings
 from cgm.networks.fixed import FIXED
 from cgm.report import footnotes, labels
+from cgm.report.citation import stamp
 from cgm.report.departures import method_sentence
 from cgm.report.figures.figure import Picture
 from cgm.report.objective import objective
@@ -65,7 +66,7 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
             title=TITLE,
             lead=_lead(results),
             style=_style(),
-            stamp=labels.stamp(results.params),
+            stamp=stamp(results),
             facts=[
                 ("Experiment", params.experiment),
                 ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),

@@ -22,8 +22,6 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from cgm.report.labels import SMOKE
-
 if TYPE_CHECKING:
     from cgm.report.figures.figure import Picture
 
@@ -64,14 +62,17 @@ DARK = Theme(
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 
-def render(picture: Picture, smoke: bool) -> dict[str, bytes]:
-    """A drawn figure as ``svg`` and ``pdf``, light. Neither date nor version of matplotlib: the same numbers give the same bytes."""
+def render(picture: Picture, stamp: str = "") -> dict[str, bytes]:
+    """A drawn figure as ``svg`` and ``pdf``, light; ``stamp``: a warning over it.
+
+    Neither date nor version of matplotlib: the same numbers give the same bytes.
+    """
     assert picture.draw is not None
     with _settings(LIGHT):
         figure = Figure(figsize=picture.size, layout="constrained")
         FigureCanvasAgg(figure)
-        if smoke:
-            figure.suptitle(SMOKE, color=LIGHT.alert, fontsize=9, fontweight="bold")
+        if stamp:
+            figure.suptitle(stamp, color=LIGHT.alert, fontsize=9, fontweight="bold")
         picture.draw(figure, LIGHT)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # once: it is most of the time that a figure takes

@@ -26,6 +26,7 @@ from cgm.evaluation.uncertainty import Estimate, Measured, crossed
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from cgm.methods.method import MethodSettings
+from cgm.report.origin import UNKNOWN, Origin
 from cgm.report.published import Published, published
 
 Status = Literal["ok", "diverged", "failed", "missing"]
@@ -214,6 +215,7 @@ class DatasetResult:
 class Results:
     params: Params
     datasets: list[DatasetResult]
+    origin: Origin = UNKNOWN
     budgets: Published | None = None
     """What the experiment ``budget`` found, where it is kept."""
 
@@ -244,14 +246,14 @@ def crossed_of(runs: Sequence[Measured], sizes: np.ndarray) -> Estimate:
     return crossed(np.array([run.value for run in runs]), left_out, sizes)
 
 
-def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] | None = None) -> Results:
+def collect(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) -> Results:
     """Read ``data/prepared``, ``data/reference`` and ``results`` below ``root`` for every planned run.
 
-    ``without``: runs whose files, if there are any, belong to another experiment, each with its log if it failed in this one.
+    ``origin.without``: runs whose files, if there are any, belong to another experiment, each with its log if it failed in this one.
 
     Raises :class:`UserError`, naming the file, for one that can't be read; a file that isn't there is no error.
     """
-    root, without = Path(root), without or {}
+    root, without = Path(root), origin.without
     runs: dict[tuple[str, str], list[RunResult]] = {}
     for run in params.runs():
         folder = root / paths.run_folder(run)
@@ -279,7 +281,7 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
                 untrained=reference.get("validation", {}),
             )
         )
-    return Results(params=params, datasets=datasets, budgets=published("budget", root))
+    return Results(params=params, datasets=datasets, origin=origin, budgets=published("budget", root))
 
 
 def tidy(results: Results) -> list[dict[str, str]]:
@@ -294,11 +296,12 @@ def tidy(results: Results) -> list[dict[str, str]]:
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
-def tidy_csv(results: Results) -> str:
+def tidy_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """Of :func:`tidy`."""
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(tidy(results))
+    writer.writerows(rows)
     return file.getvalue()
 
 

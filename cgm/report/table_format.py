@@ -1,13 +1,19 @@
-"""One typed table, written as CSV, Markdown and LaTeX here, and as HTML by ``page.py``."""
+"""One typed table, written as CSV, Markdown, LaTeX and JSON here, and as HTML by ``page.py``.
+
+JSON holds all of a table: :func:`from_json` makes the table of it again, and every other format of that.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median_low
-from typing import Literal
+from typing import Any, Literal
 
 from cgm.evaluation import stats
 
@@ -17,11 +23,14 @@ EMPTY = "–"
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """``scale``: numbers are shown times this. ``places``: decimals shown; None: by the intervals in the column, at most ``most``.
-    ``under``: in HTML it stands below the row's title, to save width.
+    ``under``: in HTML it stands below the row's title, to save width. ``metric``, ``judge``: where it shows a mean of results.csv, of which
+    values, as they are called there.
     """
 
     key: str
     title: str
+    metric: str = ""
+    judge: str = ""
     arrow: str = ""
     group: str = ""
     detail: str = ""
@@ -53,7 +62,9 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """``stamp``: a warning that stands over every rendering."""
+    """``stamp``: a warning that stands over every rendering. ``provenance``: where the numbers come from, as names and values.
+    ``dataset``: empty for a table of all of them.
+    """
 
     kind: str
     dataset: str
@@ -62,12 +73,16 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...] = ()
     stamp: str = ""
+    provenance: tuple[tuple[str, str], ...] = ()
     _places: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row.cells) != len(self.columns):
                 raise ValueError(f"{self.name}: row {row.key} has {len(row.cells)} cells, expected {len(self.columns)}")
+        for what, keys in (("column", [column.key for column in self.columns]), ("row", [row.key for row in self.rows])):
+            if twice := sorted({key for key in keys if keys.count(key) > 1}):
+                raise ValueError(f"{self.name}: {what} {twice[0]} is there more than once; a cell is known by the keys of both")
         self._places.update(
             {
                 column.key: _places(column, [row.cells[place] for row in self.rows if row.kind == "method"])
@@ -78,7 +93,22 @@ class Table:
     @property
     def name(self) -> str:
         """Of its files, without suffix."""
-        return f"{self.kind}-{self.dataset}"
+        return f"{self.kind}-{self.dataset}" if self.dataset else self.kind
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of what the table says: titles, columns, cells, footnotes. Neither stamp nor provenance: they say how far to trust it."""
+        return hashlib.sha256(json.dumps(_content(self), sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """By which it is cited; another number, title or footnote gives another key."""
+        return f"cgm-{self.name}-{self.sha256[:8]}"
+
+    @property
+    def footer(self) -> str:
+        """In one line; empty for a table of which nothing is known."""
+        return " · ".join([*(f"{name} {value}" for name, value in self.provenance), f"cite as {self.key}"]) if self.provenance else ""
 
     @property
     def wide(self) -> tuple[Column, ...]:
@@ -112,9 +142,20 @@ class Table:
         half = "" if interval.half_width is None else stats.format_half_width(interval.half_width * column.scale, places)
         return stats.format_number(interval.mean * column.scale, places), half
 
+    def text(self, column: Column, cell: Cell) -> str:
+        """:meth:`show` in one: ``0.083 ± 0.002``."""
+        mean, half = self.show(column, cell)
+        return f"{mean} ± {half}" if half else mean
+
+
+CITE, NOT_CITABLE = "cite", "not_citable"
+
 
 def to_csv(table: Table) -> str:
-    """Full precision, unscaled; each numeric column is followed by its 95% half-width, n and whether it is set in bold."""
+    """Full precision, unscaled; each numeric column is followed by its 95% half-width, n and whether it is set in bold.
+
+    A comment would be no CSV: key and stamp are columns, in every row.
+    """
     with_interval = {
         column.key: any((shown := row.cells[place].interval) is not None and shown.half_width is not None for row in table.rows)
         for place, column in enumerate(table.columns)
@@ -125,6 +166,8 @@ def to_csv(table: Table) -> str:
         header.append(column.key)
         header += [f"{column.key}_ci95", f"{column.key}_n"] if with_interval[column.key] else []
         header += [f"{column.key}_best"] if with_best[column.key] else []
+    last = {**({CITE: table.key} if table.provenance else {}), **({NOT_CITABLE: table.stamp} if table.stamp else {})}
+    header += last
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
@@ -138,7 +181,7 @@ def to_csv(table: Table) -> str:
                 line.append("" if interval is None else str(interval.n))
             if with_best[column.key]:
                 line.append(str(int(cell.best)))
-        writer.writerow(line)
+        writer.writerow([*line, *last.values()])
     return file.getvalue()
 
 
@@ -154,12 +197,12 @@ def to_markdown(table: Table) -> str:
     for row in table.rows:
         lines.append(line([_markdown_cell(table, column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]))
     lines += ["", *(f"{note}  " for note in table.footnotes)]
+    lines += ["", f"*{table.footer}*"] if table.footer else []
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_cell(table: Table, column: Column, cell: Cell) -> str:
-    mean, half = table.show(column, cell)
-    text = (f"{mean} ± {half}" if half else mean).replace("*", "\\*")
+    text = table.text(column, cell).replace("*", "\\*")
     return (f"**{text}**" if cell.best else text) + cell.mark
 
 
@@ -190,24 +233,135 @@ def to_latex(table: Table) -> str:
         lines.append(" & ".join(_latex_cell(table, column, cell) for column, cell in cells) + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}}", "\\par\\smallskip"]
     lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.footnotes]
+    lines += [f"{{\\scriptsize {escape_latex(table.footer)}\\par}}"] if table.footer else []
     return "\n".join([*lines, "\\end{table*}"]) + "\n"
 
 
 def _latex_cell(table: Table, column: Column, cell: Cell) -> str:
-    mean, half = table.show(column, cell)
-    text = escape_latex(f"{mean} ± {half}" if half else mean)
+    text = escape_latex(table.text(column, cell))
     return (f"\\textbf{{{text}}}" if cell.best else text) + escape_latex(cell.mark)
+
+
+DIRECTIONS = {"↑": "higher", "↓": "lower", "→": "target"}
+
+
+def to_json(table: Table) -> str:
+    """Everything: columns with unit, scale and direction; cells by the row's and the column's key, unscaled, and ``text`` as shown."""
+    value = {
+        "key": table.key,
+        "sha256": table.sha256,
+        NOT_CITABLE: table.stamp,
+        "provenance": dict(table.provenance),
+        "level": stats.LEVEL,
+        **_content(table),
+    }
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _content(table: Table) -> dict[str, Any]:
+    """What a table says, as JSON has it. An empty cell has neither text nor mean."""
+    columns = [
+        {
+            "key": column.key,
+            "title": column.title,
+            "group": column.group,
+            "unit": column.detail,
+            "metric": column.metric,
+            "judge": column.judge,
+            "numeric": column.numeric,
+            "direction": DIRECTIONS.get(column.arrow[:1], ""),
+            "target": float(column.arrow[1:]) if column.arrow.startswith("→") and column.arrow[1:] else None,
+            "scale": float(column.scale),
+            "places": table._places[column.key],
+            "under": column.under,
+        }
+        for column in table.columns
+    ]
+    rows = [
+        {
+            "key": row.key,
+            "kind": row.kind,
+            "cells": {column.key: _cell(table, column, cell) for column, cell in zip(table.columns, row.cells, strict=True)},
+        }
+        for row in table.rows
+    ]
+    return {
+        "name": table.name,
+        "kind": table.kind,
+        "dataset": table.dataset,
+        "title": table.title,
+        "columns": columns,
+        "rows": rows,
+        "footnotes": list(table.footnotes),
+    }
+
+
+def _cell(table: Table, column: Column, cell: Cell) -> dict[str, Any]:
+    if cell.interval is None:
+        return {"text": cell.text, "mark": cell.mark, "best": cell.best}
+    half = cell.interval.half_width
+    return {
+        "mean": float(cell.interval.mean),
+        "half_width": None if half is None else float(half),
+        "n": cell.interval.n,
+        "text": table.text(column, cell),
+        "mark": cell.mark,
+        "best": cell.best,
+    }
+
+
+def from_json(text: str) -> Table:
+    """The table that :func:`to_json` wrote. ``KeyError``, ``TypeError`` or ``ValueError`` for any other text."""
+    value = json.loads(text)
+    arrows = {direction: arrow for arrow, direction in DIRECTIONS.items()}
+    columns = tuple(
+        Column(
+            key=column["key"],
+            title=column["title"],
+            group=column["group"],
+            detail=column["unit"],
+            metric=column["metric"],
+            judge=column["judge"],
+            numeric=column["numeric"],
+            arrow=arrows.get(column["direction"], "") + ("" if column["target"] is None else f"{column['target']:g}"),
+            scale=column["scale"],
+            places=column["places"],
+            under=column["under"],
+        )
+        for column in value["columns"]
+    )
+    return Table(
+        kind=value["kind"],
+        dataset=value["dataset"],
+        title=value["title"],
+        columns=columns,
+        rows=tuple(
+            Row(key=row["key"], kind=row["kind"], cells=tuple(_from_cell(row["cells"][column.key]) for column in columns))
+            for row in value["rows"]
+        ),
+        footnotes=tuple(value["footnotes"]),
+        stamp=value[NOT_CITABLE],
+        provenance=tuple(value["provenance"].items()),
+    )
+
+
+def _from_cell(cell: dict[str, Any]) -> Cell:
+    if "mean" not in cell:
+        return Cell(text=cell["text"], mark=cell["mark"], best=cell["best"])
+    interval = stats.Interval(mean=cell["mean"], half_width=cell["half_width"], n=cell["n"])
+    return Cell(interval=interval, mark=cell["mark"], best=cell["best"])
 
 
 _LATEX = {
     "\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "$": "\\$", "#": "\\#", "_": "\\_", "{": "\\{", "}": "\\}",
     "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
     "±": "$\\pm$", "×": "$\\times$", "÷": "$\\div$", "−": "$-$", "–": "--", "—": "---", "→": "$\\to$", "↑": "$\\uparrow$",
-    "↓": "$\\downarrow$",
-    "†": "$^\\dagger$", "‡": "$^\\ddagger$", "³": "$^3$", "²": "$^2$", "¹": "$^1$", "⁰": "$^0$", "₁": "$_1$", "₂": "$_2$", "≤": "$\\le$",
-    "≥": "$\\ge$", "≈": "$\\approx$", "·": "$\\cdot$", "‖": "$\\|$", "λ": "$\\lambda$", "φ": "$\\varphi$", "σ": "$\\sigma$",
-    "α": "$\\alpha$", "β": "$\\beta$", "Σ": "$\\Sigma$", "√": "$\\sqrt{\\,}$", "∞": "$\\infty$", "…": "\\dots{}", "’": "'", "‘": "`",
-    "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
+    "↓": "$\\downarrow$", "†": "$^\\dagger$", "‡": "$^\\ddagger$",
+    **{sign: f"$^{digit}$" for digit, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, "⁻": "$^-$",
+    **{sign: f"$_{digit}$" for digit, sign in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    "′": "$'$", "≤": "$\\le$", "≥": "$\\ge$", "≈": "$\\approx$", "·": "$\\cdot$", "‖": "$\\|$", "λ": "$\\lambda$", "φ": "$\\varphi$",
+    "σ": "$\\sigma$", "α": "$\\alpha$", "β": "$\\beta$", "δ": "$\\delta$", "Σ": "$\\Sigma$", "√": "$\\sqrt{\\,}$", "∞": "$\\infty$",
+    "…": "\\dots{}", "’": "'", "‘": "`", "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 
 

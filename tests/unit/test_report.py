@@ -26,6 +26,7 @@ from cgm.report.build import Report, build
 from cgm.report.figures import FIGURES
 from cgm.report.figures.curves import DRAWN, thinned
 from cgm.report.labels import SMOKE
+from cgm.report.origin import Origin
 from cgm.report.results import COLUMNS
 from pipeline.report import renew
 
@@ -274,7 +275,8 @@ def test_one_seed_has_no_interval_and_smoke_is_stamped(tmp_path: Path) -> None:
 
 def test_runs_that_failed_are_marked_and_their_old_files_not_read(params: Params, tree: Path) -> None:
     """A change made a stage fail: what the run left before the change is still there, and is not of this experiment."""
-    files = build(params, tree, without={"icons_a/mae/0": "build/logs/translate/icons_a/mae/0.log", "icons_a/mae/1": ""}).cited
+    without = {"icons_a/mae/0": "build/logs/translate/icons_a/mae/0.log", "icons_a/mae/1": ""}
+    files = build(params, tree, Origin(without=without)).cited
     rows = [row for row in read(files, "results.csv") if (row["dataset"], row["method"]) == ("icons_a", "mae")]
     assert {(row["seed"], row["status"], bool(row["value"])) for row in rows} >= {("0", "failed", False), ("1", "missing", False)}
     table = files["tables/main-icons_a.md"].decode()

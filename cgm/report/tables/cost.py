@@ -60,7 +60,6 @@ def cost_table(results: Results, dataset: DatasetResult) -> Table:
             *footnotes.unknown_of_elsewhere(dataset, "what they cost"),
             *footnotes.mixed_machines(dataset),
         ),
-        stamp=labels.stamp(results.params),
     )
 
 

@@ -36,6 +36,8 @@ def scores_table(results: Results, dataset: DatasetResult, kind: str, title: str
             Column(
                 key=metric,
                 title=labels.metric_title(metric, dataset.judge_of(metric)),
+                metric=name_of(metric),
+                judge=dataset.judge_of(metric),
                 arrow=labels.arrow(metric),
                 group=labels.GROUPS[metric_of(metric).group],
                 detail=labels.factor(metric) or (f"N = {sizes[0][1]}" if name_of(metric) == "fid" and sizes else ""),
@@ -56,7 +58,6 @@ def scores_table(results: Results, dataset: DatasetResult, kind: str, title: str
         columns=tuple(columns),
         rows=tuple(rows),
         footnotes=tuple(_score_footnotes(results, dataset, metrics, explained, rankings)),
-        stamp=labels.stamp(results.params),
     )
 
 

@@ -71,7 +71,6 @@ def stability_table(results: Results, dataset: DatasetResult) -> Table:
             *footnotes.broken_runs(dataset),
             *footnotes.mixed_machines(dataset),
         ),
-        stamp=labels.stamp(results.params),
     )
 
 

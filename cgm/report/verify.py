@@ -1,0 +1,410 @@
+"""Whether a report says what it was made to say: what differs, by file, row and column.
+
+Alone, a report is held against itself: every number stands in it more than once. JSON holds all of a table, so that the other formats can
+be made of it again; means are those of ``results.csv``; a table's key is a hash of its content, the manifest has one of every file. Beside
+the runs' files everything is rendered anew (:func:`cgm.report.build.build`), and :func:`between` compares.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+from cgm.report import citation, origin
+from cgm.report.build import MANIFEST, of_tables
+from cgm.report.origin import Origin
+from cgm.report.parquet import read_rows
+from cgm.report.table_format import Table, from_json, to_csv, to_json
+
+Files = Mapping[str, bytes]
+Grid = dict[tuple[str, str], str]
+"""What stands where: (row, column) → text."""
+ROUNDING = 1e-9
+"""Relative: a mean of the same numbers, added up in another order, differs by less."""
+AROUND = 40
+"""Characters that are shown on each side of a difference in running text."""
+NOTHING = "nothing"
+TABLES = "tables/"
+CSV, PARQUET = "results.csv", "results.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    file: str
+    where: str
+    """``row pix2pix, column kid``; empty for the file as a whole."""
+    found: str
+    expected: str
+    because: str = ""
+    """What it is expected by, where that isn't the file's own making."""
+
+    def __str__(self) -> str:
+        because = f" ({self.because})" if self.because else ""
+        return f"{self.file}: {f'{self.where}: ' if self.where else ''}found {self.found}, expected {self.expected}{because}"
+
+
+def alone(files: Files) -> list[Difference]:
+    """What contradicts what in a report: every file, by its path in the report's folder."""
+    listed, found = _by_manifest(files)
+    tables: dict[str, Table] = {}
+    for name in sorted(name for name in listed if name.startswith(TABLES) and name.endswith(".json") and name in files):
+        try:
+            table = from_json(files[name].decode())
+            stated = json.loads(files[name])["key"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found.append(Difference(file=name, where="", found=f"{type(error).__name__} {error}", expected="a table as JSON"))
+            continue
+        if stated != table.key:
+            found += _changed_content(name, table, stated, files)
+        elif (again := to_json(table).encode()) != files[name]:
+            found += differences(name, files[name], again, "its own numbers")
+        else:
+            tables[name] = table
+    if len(tables) == sum(name.startswith(TABLES) and name.endswith(".json") for name in listed):
+        found += _made_of_tables(files, list(tables.values()))
+    else:  # each of those that are whole can still be compared
+        for name, table in tables.items():
+            made = of_tables([table], Origin())
+            found += [
+                each
+                for other, content in made.items()
+                if other.startswith(TABLES) and other != name
+                for each in differences(other, files.get(other, b""), content, f"as {name} has it")
+            ]
+    wrong = {each.file for each in found}
+    right = PARQUET if CSV in wrong and PARQUET not in wrong else CSV  # the one that is still what the manifest says
+    try:
+        values = read_rows(files[PARQUET]) if right == PARQUET else _rows(files.get(CSV, b""))
+        for name, table in tables.items():
+            found += _means(name, table, values, right)
+    except (ValueError, KeyError) as error:
+        found.append(Difference(file=right, where="values", found=str(error).partition("\n")[0], expected="a row a run and measure"))
+    return _finest([*found, *_parquet(files, right)])
+
+
+def between(files: Files, expected: Files) -> list[Difference]:
+    """What differs from the report as the runs' files make it, and from its own manifest.
+
+    Parquet files are compared by their rows: their bytes are those of a version of pyarrow.
+    """
+    found = _by_manifest(files)[1]
+    found += [Difference(file=name, where="", found=NOTHING, expected="the file") for name in sorted(expected.keys() - files.keys())]
+    found += [Difference(file=name, where="", found="a file", expected=NOTHING) for name in sorted(files.keys() - expected.keys())]
+    for name in sorted(files.keys() & expected.keys() - {MANIFEST}):
+        found += differences(name, files[name], expected[name], "as the runs' files have it")
+    return _finest(found)
+
+
+def differences(name: str, found: bytes, expected: bytes, because: str = "") -> list[Difference]:
+    """Of one file: cells by row and column, where its format has any, else the place where its text begins to differ."""
+    if found == expected:
+        return []
+    suffix = name.rpartition(".")[2]
+    read = READERS.get(name) or READERS.get(suffix)
+    if read is not None:
+        try:
+            one, other = read(found), read(expected)
+        except (ValueError, KeyError, TypeError):
+            one, other = {}, {}
+        cells = [
+            Difference(
+                file=name,
+                where=_where(place),
+                found=one.get(place, NOTHING) or "an empty cell",
+                expected=other.get(place, NOTHING) or "an empty cell",
+                because=because,
+            )
+            for place in dict.fromkeys([*other, *one])
+            if one.get(place) != other.get(place)
+        ]
+        if cells or (suffix == "parquet" and one):  # the same rows as other bytes: written by another version of pyarrow
+            return cells
+    return [_in_text(name, found, expected, because)]
+
+
+def _where(place: tuple[str, str]) -> str:
+    row, column = place
+    return ", ".join(part for part in (f"row {row}" if row else "", f"column {column}" if column else "") if part)
+
+
+def _in_text(name: str, found: bytes, expected: bytes, because: str) -> Difference:
+    try:
+        one, other = found.decode(), expected.decode()
+    except UnicodeDecodeError:
+        one, other = (f"SHA-256 {hashlib.sha256(content).hexdigest()}" for content in (found, expected))
+        return Difference(file=name, where="", found=one, expected=other, because=because)
+    place = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    line = other.count("\n", 0, place) + 1
+    begin = max(0, place - AROUND)
+    one, other = (repr(text[begin : place + AROUND]) for text in (one, other))
+    return Difference(file=name, where=f"line {line}", found=one, expected=other, because=because)
+
+
+def _finest(found: list[Difference]) -> list[Difference]:
+    """Each once; of a file whose cells are named, not that its hash is another, too."""
+    named = {each.file for each in found if each.where}
+    return [each for each in dict.fromkeys(found) if each.where or each.file not in named]
+
+
+def _by_manifest(files: Files) -> tuple[dict[str, str], list[Difference]]:
+    try:
+        listed = {str(name): str(digest) for name, digest in json.loads(files[MANIFEST])["sha256"].items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return dict.fromkeys(files, ""), [Difference(file=MANIFEST, where="", found="no list of hashes", expected="one of every file")]
+    found = []
+    for name in sorted({*listed, *files} - {MANIFEST}):
+        digest = hashlib.sha256(files[name]).hexdigest() if name in files else ""
+        if name not in files:
+            found.append(Difference(file=name, where="", found=NOTHING, expected="the file", because=f"{MANIFEST} lists it"))
+        elif name not in listed:
+            found.append(Difference(file=name, where="", found="a file", expected=NOTHING, because=f"{MANIFEST} doesn't list it"))
+        elif digest != listed[name]:
+            found.append(
+                Difference(file=name, where="", found=f"SHA-256 {digest}", expected=listed[name], because=f"{MANIFEST} has this one")
+            )
+    return listed, found
+
+
+def _changed_content(name: str, table: Table, stated: str, files: Files) -> list[Difference]:
+    """Of a table whose JSON isn't what its key was made of: by its CSV, which cell; else that it is another."""
+    sibling = name.removesuffix("json") + "csv"
+    grids = [_table_csv(text) for text in (to_csv(table).encode(), files.get(sibling, b""))]
+    places = [place for place in dict.fromkeys([*grids[1], *grids[0]]) if grids[0].get(place) != grids[1].get(place)]
+    cells = [
+        Difference(
+            file=name,
+            where=_where(place),
+            found=grids[0].get(place, NOTHING) or "an empty cell",
+            expected=grids[1].get(place, NOTHING) or "an empty cell",
+            because=f"as {sibling} has it",
+        )
+        for place in places
+        if place[1] != "cite"
+    ]
+    return cells or [
+        Difference(file=name, where="key", found=stated, expected=table.key, because="which is the hash of what the table says")
+    ]
+
+
+def _made_of_tables(files: Files, tables: list[Table]) -> list[Difference]:
+    try:
+        made_by = Origin.from_json(files[origin.FILE].decode())
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return [Difference(file=origin.FILE, where="", found="no commit", expected="by which commit's code the report is")]
+    return [
+        each
+        for name, content in of_tables(tables, made_by).items()
+        if name in files
+        for each in differences(name, files[name], content, "as the tables' JSON has it")
+    ]
+
+
+def _means(name: str, table: Table, rows: Sequence[Mapping[str, Any]], source: str) -> Iterator[Difference]:
+    """Means of measures against the runs' values."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for run in rows:
+        if run.get("dataset") == table.dataset and run.get("value") not in ("", None):
+            values.setdefault((run["method"], run["metric"], run["judge"]), []).append(float(run["value"]))
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if not column.metric or (cell.interval is None and not cell.text and (row.key, column.metric, column.judge) not in values):
+                continue
+            found = values.get((row.key, column.metric, column.judge), [])
+            mean = math.fsum(found) / len(found) if found else None
+            shown = cell.interval.mean if cell.interval is not None else None
+            if mean is None or shown is None or not math.isclose(shown, mean, rel_tol=ROUNDING, abs_tol=1e-300):
+                yield Difference(
+                    file=name,
+                    where=_where((row.key, column.key)),
+                    found=NOTHING if shown is None else repr(shown),
+                    expected=NOTHING if mean is None else repr(mean),
+                    because=f"the mean of {len(found)} values in {source}",
+                )
+
+
+def _parquet(files: Files, other: str) -> list[Difference]:
+    """``results.csv`` against ``results.parquet``; of the two, ``other`` is the one that is taken to be right."""
+    name = CSV if other == PARQUET else PARQUET
+    if name not in files or other not in files:
+        return []
+    try:
+        one, right = READERS[name](files[name]), READERS[other](files[other])
+    except (ValueError, KeyError) as error:
+        return [Difference(file=name, where="", found=str(error).partition("\n")[0], expected=f"the rows of {other}")]
+    return [
+        Difference(
+            file=name, where=_where(place), found=one.get(place, NOTHING), expected=right.get(place, NOTHING), because=f"as {other} has it"
+        )
+        for place in dict.fromkeys([*right, *one])
+        if one.get(place) != right.get(place)
+    ]
+
+
+# Readers: what stands where in each format.
+
+RUN = ("dataset", "method", "seed", "metric", "judge")
+
+
+def _rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def _by_row(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> Grid:
+    grid: Grid = {}
+    for row in rows:
+        name = "/".join(str(row[key]) for key in keys if row[key] not in ("", None))
+        for column, cell in row.items():
+            if column not in keys:
+                grid[name, column] = "" if cell is None else str(cell)
+    return grid
+
+
+def _results(content: bytes) -> Grid:
+    return _by_row(_rows(content), RUN)
+
+
+def _result_rows(content: bytes) -> Grid:
+    """``results.parquet`` as ``results.csv`` writes it: floats so that they read back as they are."""
+    return _by_row(read_rows(content), RUN)
+
+
+def _image_rows(content: bytes) -> Grid:
+    return _by_row(read_rows(content), ("dataset", "method", "seed", "metric", "image"))
+
+
+def _table_csv(content: bytes) -> Grid:
+    rows = _rows(content)
+    return _by_row(rows, ("id",)) if rows and "id" in rows[0] else _figure_csv(content)
+
+
+def _figure_csv(content: bytes) -> Grid:
+    """Rows are called by their number, and by what stands in front of the first number that isn't whole."""
+    grid: Grid = {}
+    for number, row in enumerate(_rows(content), start=1):
+        names = list(itertools.takewhile(lambda cell: not re.fullmatch(r"-?\d*\.\d+(e-?\d+)?", str(cell)), row.values()))
+        for column, cell in row.items():
+            grid[f"{number} ({', '.join(map(str, names[:3]))})" if names else str(number), str(column)] = str(cell)
+    return grid
+
+
+class _Digits(str):
+    """A number as it is written: 0.1 and 0.10 are one number, and not one file."""
+
+
+def _json(content: bytes) -> Grid:
+    """Nested values by their path; what has a key of its own in a list, by that."""
+    grid: Grid = {}
+
+    def walk(value: Any, path: tuple[str, ...]) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(inner, path if key == "cells" else (*path, str(key)))
+        elif isinstance(value, list) and value:
+            for place, inner in enumerate(value):
+                walk(inner, (*path, str(inner["key"]) if isinstance(inner, dict) and "key" in inner else str(place)))
+        else:
+            row, rest = (path[1], path[2:]) if path[:1] == ("rows",) and len(path) > 2 else ("", path)
+            grid[row, ".".join(rest)] = value if isinstance(value, _Digits) else json.dumps(value, ensure_ascii=False)
+
+    walk(json.loads(content, parse_float=_Digits, parse_int=_Digits), ())
+    return grid
+
+
+def _pipes(content: bytes) -> Grid:
+    """Markdown's first table."""
+    lines = [line for line in content.decode().splitlines() if line.startswith("|")]
+    rows = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return _headed(rows[0], rows[2:]) if len(rows) > 2 else {}
+
+
+def _ampersands(content: bytes) -> Grid:
+    """The rows of LaTeX's table; the last one before the first row's rule has the headings."""
+    lines = [line for line in content.decode().splitlines() if line.endswith("\\\\") or line == "\\midrule"]
+    if "\\midrule" not in lines:
+        return {}
+    start = lines.index("\\midrule")
+    rows = [re.split(r"(?<!\\)&", line.removesuffix("\\\\")) for line in lines[start - 1 :] if line != "\\midrule"]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    return _headed(cells[0], cells[1:])
+
+
+def _headed(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
+    return {(row[0], title): cell for row in rows for title, cell in zip(heading, row, strict=False)}
+
+
+def _numbers(content: bytes) -> Grid:
+    """``numbers.tex``: by the name in the first braces."""
+    pattern = re.compile(r"\\cgm@set\{([^}]*)\}(.*)")
+    found = [line for line in content.decode().splitlines() if pattern.fullmatch(line)]
+    grid: Grid = {}
+    for line in found:
+        match = pattern.fullmatch(line)
+        assert match is not None
+        row, _, column = match[1].rpartition("/")
+        grid[row, column] = match[2]
+    return grid
+
+
+class _Tables(HTMLParser):
+    """The cells of a page's tables, each by the table's id, its row's first cell and its column's heading."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.grid: Grid = {}
+        self.name, self.row, self.head = "", [""], [""]
+        self.inside, self.body = False, False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.name, self.head, self.body = dict(attrs).get("id") or "", [], False
+        elif tag == "tbody":
+            self.body = True
+        elif tag == "tr":
+            self.row = []
+        elif tag in ("td", "th"):
+            self.row.append("")
+            self.inside = True
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.row[-1] += f" {data.strip()}"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.inside = False
+            self.row[-1] = self.row[-1].strip()
+        elif tag == "tr" and not self.body:
+            self.head = self.row
+        elif tag == "tr" and self.row:
+            for place, cell in enumerate(self.row):
+                title = self.head[place] if place < len(self.head) else str(place + 1)
+                self.grid[f"{self.name}: {self.row[0]}" if self.name else self.row[0], title] = cell
+
+
+def _html(content: bytes) -> Grid:
+    page = _Tables()
+    page.feed(content.decode())
+    page.close()
+    return page.grid
+
+
+READERS: Mapping[str, Callable[[bytes], Grid]] = {
+    CSV: _results,
+    PARQUET: _result_rows,
+    "images.parquet": _image_rows,
+    citation.NUMBERS: _numbers,
+    "csv": _table_csv,
+    "json": _json,
+    "md": _pipes,
+    "tex": _ampersands,
+    "html": _html,
+}

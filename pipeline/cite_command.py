@@ -1,0 +1,65 @@
+"""``cgm cite TABLE [METHOD METRIC]``: a number of the report, as a sentence that can be cited."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cgm.core.errors import UserError
+from cgm.core.registry import nearest
+
+EPILOG = """\
+TABLE is a file in reports/tables without its suffix, METHOD a row's id and METRIC a column's key there, as in its CSV and JSON: for example
+`cgm cite main-openmoji pix2pix kid`.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("cite", help="a number of the report as a sentence, with interval and citation key", epilog=EPILOG)
+    parser.add_argument("table", metavar="TABLE", help="main-openmoji, for example")
+    parser.add_argument("method", metavar="METHOD", nargs="?", help="the row")
+    parser.add_argument("metric", metavar="METRIC", nargs="?", help="the column")
+    parser.add_argument("--reports", metavar="FOLDER", type=Path, default=Path("reports"), help="the report's folder (default: reports)")
+    parser.add_argument("--bibtex", action="store_true", help="the BibTeX entry too")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Raises :class:`UserError`, also for a table that is no longer what its key was made of."""
+    from cgm.report import citation, cite
+
+    if arguments.method is not None and arguments.metric is None:
+        raise UserError(f"cite {arguments.table} {arguments.method}: a METRIC is missing; expected TABLE, or TABLE METHOD METRIC")
+    table = read_table(arguments.reports, arguments.table)
+    if arguments.method is None:
+        print(cite.table_sentence(table))
+    else:
+        print(cite.number_sentence(table, arguments.method, arguments.metric))
+    if arguments.bibtex:
+        path = arguments.reports / citation.BIB
+        entry = citation.entry_of(path.read_text(encoding="utf-8"), table.key) if path.is_file() else ""
+        if not entry:
+            raise UserError(f"{path}: no entry {table.key}; run `cgm verify {arguments.reports}`")
+        print(f"\n{entry}", end="")
+
+
+def read_table(folder: Path, name: str) -> Any:
+    """A report's table. Raises :class:`UserError` for one that isn't there, or isn't what its key was made of."""
+    import json
+
+    from cgm.report.table_format import from_json
+
+    known = sorted(path.stem for path in (folder / "tables").glob("*.json"))
+    if not known:
+        raise UserError(f"{folder}/tables: no tables as JSON; expected the folder of a report, as `python -m pipeline.report` writes it")
+    if name not in known:
+        raise UserError(f"table {name!r}: not in {folder}/tables{nearest(name, known)}")
+    path = folder / "tables" / f"{name}.json"
+    text = path.read_text(encoding="utf-8")
+    try:
+        table, stated = from_json(text), json.loads(text)["key"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: no table ({type(error).__name__}: {error}); run `cgm verify {folder}`") from None
+    if stated != table.key:
+        raise UserError(f"{path}: its key is {stated}, but that of what it says is {table.key}; run `cgm verify {folder}`")
+    return table
