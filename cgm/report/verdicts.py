@@ -8,11 +8,11 @@ Two sides of a test are compared as tables compare methods: seed by seed and ima
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cgm.claims.effect import Effect, exact, of_estimate, of_shares, of_spreads
-from cgm.claims.ledger import Against, Claim, Ledger, Test
+from cgm.claims.ledger import Claim, Ledger, Test
 from cgm.claims.verdict import Evidence, Looked, Verdict, judge
 from cgm.core.registry import nearest
 from cgm.evaluation import stats
@@ -59,8 +59,8 @@ class Side:
 
 
 def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
-    """One for each claim, in the file's order. Whatever is not there, be it a dataset, a method, a metric or enough seeds, makes NOT TESTED,
-    with the reason."""
+    """One for each claim, in the file's order. Where something is not there, be it a dataset, a method, a metric or enough seeds, it is NOT
+    TESTED, with the reason."""
     return judge([(claim, [_look(results, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
 
 
@@ -70,10 +70,23 @@ def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
     found = []
     for claim in ledger.claims:
         named = {name for test in claim.tests for name in (test.metric, test.against.metric) if name}
-        found += [
-            f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in sorted(named) if name.removeprefix(SPREAD) not in known
-        ]
+        unknown = sorted(name for name in named if name.removeprefix(SPREAD) not in known)
+        found += [f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in unknown]
     return found
+
+
+def linked_to(found: Sequence[Verdict], names: Collection[str]) -> tuple[Verdict, ...]:
+    """The verdicts with those links alone that lead to one of these tables and figures."""
+    return tuple(
+        replace(
+            verdict,
+            findings=tuple(
+                replace(finding, links=tuple(link for link in finding.links if link[1].removeprefix("#") in names))
+                for finding in verdict.findings
+            ),
+        )
+        for verdict in found
+    )
 
 
 def _datasets(results: Results, claim: Claim) -> list[str]:

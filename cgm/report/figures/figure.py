@@ -31,6 +31,7 @@ class Picture:
 
     kind: str
     dataset: str
+    """Empty for a figure of all of them."""
     title: str
     alt: str
     takeaway: str
@@ -48,7 +49,7 @@ class Picture:
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.dataset}"
+        return f"{self.kind}-{self.dataset}" if self.dataset else self.kind
 
     @property
     def is_sheet(self) -> bool:
