@@ -10,6 +10,7 @@ from typing import Any
 
 from cgm.claims.ledger import LEDGER, load_ledger
 from cgm.core.errors import UserError
+from cgm.core.words import plural
 from cgm.experiment.reading import load_params
 
 WIDEST = 120
@@ -34,7 +35,7 @@ def main(arguments: argparse.Namespace, params_path: Path) -> None:
     if unknown := unknown_metrics(results, ledger):
         raise UserError(f"{LEDGER}: {unknown[0]}")
     if arguments.check:
-        print(f"{LEDGER}: {len(ledger.claims)} claims, sha256 {ledger.sha256}")
+        print(f"{LEDGER}: {plural(len(ledger.claims), 'claim')}, sha256 {ledger.sha256}")
         return
     found = verdicts(results, ledger)
     width = min(WIDEST, shutil.get_terminal_size().columns)
