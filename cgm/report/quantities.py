@@ -13,13 +13,16 @@ from typing import Literal
 import cgm.methods
 from cgm.methods import METHODS
 from cgm.report.results import DatasetResult, History, RunResult
-from cgm.report.stability import closing_mean, spike, typical
+from cgm.report.stability import closing_mean, typical
 from cgm.report.tables.budget import budget, curve_of
 
 SPREAD = "spread:"
 """``spread:pd`` is how much a metric varies from seed to seed, relative to its mean: a quantity of a method, and not of a run."""
-COMMON = ("method", "paper", "losses")
-"""Files of ``cgm/methods`` that every method needs: the contract, the papers' settings, the losses."""
+NOT_COUNTED = ("method", "paper", "losses", "augmentation")
+"""Files of ``cgm/methods`` that don't count as a method's own: the contract, the papers' settings and the losses are every method's, and
+augmentation is a later refinement that the papers' GANs lack."""
+OPENING = 0.1
+"""The share of the budget, at its start, in which gradients are large because the network knows nothing yet."""
 OF_A_RUN = Callable[[DatasetResult, RunResult], float | None]
 
 
@@ -38,7 +41,7 @@ class Quantity:
 
 
 def lines_of_code(implementation: str) -> int:
-    """Of the method's file, and of the files beside it that it imports and not every method needs; without comments, docstrings, imports
+    """Of the method's file, and of the files beside it that it imports, but for :data:`NOT_COUNTED`; without comments, docstrings, imports
     and what the method says of itself (``about``). Discriminators and loss networks, which lie elsewhere, don't count."""
     folder = Path(cgm.methods.__file__).parent
     waiting, seen = [Path(inspect.getfile(METHODS[implementation]))], set()
@@ -53,7 +56,7 @@ def lines_of_code(implementation: str) -> int:
         modules = {node.module: node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
         names = {module.rpartition(".")[2] for module in modules if module.startswith("cgm.methods.")}
         names |= {each.name for each in modules.get("cgm.methods", ())}
-        waiting += [folder / f"{name}.py" for name in names if name not in COMMON and (folder / f"{name}.py").is_file()]
+        waiting += [folder / f"{name}.py" for name in names if name not in NOT_COUNTED and (folder / f"{name}.py").is_file()]
     return lines
 
 
@@ -78,6 +81,14 @@ def _to_final(dataset: DatasetResult, run: RunResult) -> float | None:
     """None too for a run that ends no better than it began."""
     found = budget(run, curve_of(dataset))
     return found if found is not None and math.isfinite(found) else None
+
+
+def _peak(history: History, column: str) -> float | None:
+    """The largest value after the opening of the run ÷ the median over all of it."""
+    middle, ends = typical(history, column), [kimg for kimg in history.get("kimg", []) if kimg is not None]
+    cells = zip(history.get("kimg", []), history.get(column, []), strict=False)
+    later = [value for kimg, value in cells if kimg is not None and value is not None and kimg > OPENING * ends[-1]]
+    return max(later) / middle if later and middle else None
 
 
 def _closing_share(history: History, column: str) -> float | None:
@@ -121,7 +132,9 @@ QUANTITIES: Mapping[str, Quantity] = {
         decimals=0,
     ),
     "kimg_to_final": Quantity(title="thousand images to 95% of the final value", of=_to_final, table="stability"),
-    "gradient_g_spike": Quantity(title="G's gradient, max ÷ median", of=lambda _, run: spike(run.history, "gradient/G"), table="stability"),
+    "gradient_g_peak": Quantity(
+        title="G's gradient after the first tenth, max ÷ median", of=lambda _, run: _peak(run.history, "gradient/G"), table="stability"
+    ),
     "gradient_g_end": Quantity(
         title="G's gradient at the end ÷ median", of=lambda _, run: _closing_share(run.history, "gradient/G"), table="stability"
     ),

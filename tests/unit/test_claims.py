@@ -248,7 +248,7 @@ def test_quantities_of_runs(tmp_path):
     assert (found["players"], found["pretrained"], found["diverged"]) == (2, 0, 0)
     assert found["trained_parameters"] == pytest.approx(0.00101)
     assert found["lines_of_code"] == lines_of_code("pix2pix") > lines_of_code("mae") > 5
-    assert found["gradient_g_spike"] == pytest.approx(4)
+    assert found["gradient_g_peak"] == pytest.approx(4)
     assert found["gradient_g_end"] == pytest.approx(1)
     assert found["accuracy_d_end"] == pytest.approx(0.75)
     assert found["kimg_to_final"] is not None
