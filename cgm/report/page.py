@@ -6,7 +6,7 @@ import base64
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,16 @@ def table_page(table: Table) -> str:
     return _environment().get_template("table_page.html.j2").render(table=table, style=_style())
 
 
-def index_page(results: Results, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes], results_csv: str) -> str:
-    """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results."""
+def index_page(
+    results: Results,
+    tables: list[Table],
+    pictures: list[Picture],
+    drawn: Mapping[str, bytes],
+    results_csv: str,
+    claims: Collection[str] = (),
+) -> str:
+    """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results. ``claims``:
+    the ids of those whose verdicts stand on the page."""
     identity = hashlib.sha256(results_csv.encode()).hexdigest()
     sections = [
         {
@@ -79,6 +87,7 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
                 ("Result", identity[:12]),
             ],
             sections=sections,
+            claims=claims,
             headings={name: maker.heading for name, maker in TABLES.items()},
             metrics=_metrics(results),
             methods=[_method(results, name) for name in methods],
