@@ -98,6 +98,7 @@ def index_page(
             verdicts=verdicts,
             experiment_tables=[table for table in tables if not table.dataset],
             experiment_figures=[(picture, _source(picture, drawn)) for picture in pictures if not picture.dataset],
+            claims={verdict.claim.id for verdict in verdicts},
             headings={name: maker.heading for name, maker in TABLES.items()},
             metrics=_metrics(results),
             methods=[_method(results, name) for name in methods],

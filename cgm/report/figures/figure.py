@@ -37,6 +37,10 @@ class Picture:
     takeaway: str
     """What it shows, in one sentence made from the numbers."""
     note: str = ""
+    lecture: str = ""
+    """The textbook's sentence that the figure is about, where it is about one."""
+    claims: tuple[str, ...] = ()
+    """The ids of the claims that the figure is evidence for; their verdicts stand elsewhere on the page, at ``claim-<id>``."""
     csv: bytes = b""
     """The numbers that are drawn."""
     draw: Draw | None = field(default=None, repr=False, compare=False)
