@@ -18,6 +18,7 @@ from scipy.special import betaincinv, stdtrit
 
 from cgm.core.errors import UserError
 from cgm.core.files import replacing
+from cgm.core.seeds import numpy_generator
 from cgm.evaluation.stats import LEVEL
 
 INITS = 50
@@ -115,6 +116,11 @@ def chroma_share(filters: np.ndarray) -> np.ndarray:
 def random_filters(shape: tuple[int, ...], generator: np.random.Generator, inits: int = INITS) -> np.ndarray:
     """R×O×3×k×k: normal and independent, as layers are initialised (He et al. 2015); their scale says nothing here."""
     return generator.standard_normal((inits, *shape), dtype=np.float32)
+
+
+def generator_of(network: str) -> np.random.Generator:
+    """Of the random filters beside a network's."""
+    return numpy_generator("", "", 0, f"filters/{network}")
 
 
 def first_layer(weights: np.ndarray, generator: np.random.Generator, inits: int = INITS) -> FirstLayer:

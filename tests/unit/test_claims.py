@@ -14,17 +14,19 @@ import pytest
 from report_inputs import make_params, metrics, write_inputs, write_json
 
 from benchmarks.study.verdicts import BOUNDARY, doubled, nulls, simulate
-from cgm.claims.effect import exact, of_shares, of_spreads
+from cgm.claims.effect import exact, of_samples, of_shares, of_spreads
 from cgm.claims.ledger import Ledger, load_ledger, parse_claims
 from cgm.claims.verdict import ALPHA, Evidence, Looked, Verdict, judge, settle
 from cgm.core.errors import UserError
+from cgm.evaluation import filters
 from cgm.evaluation.stats import holm
 from cgm.evaluation.uncertainty import difference
 from cgm.experiment.reading import load_params
 from cgm.report.build import build
 from cgm.report.figures import FIGURES
-from cgm.report.quantities import QUANTITIES, lines_of_code
+from cgm.report.quantities import QUANTITIES
 from cgm.report.results import collect
+from cgm.report.source_facts import all_lines
 from cgm.report.verdicts import unknown_metrics, verdicts
 
 ROOT = Path(__file__).parents[2]
@@ -245,14 +247,14 @@ def test_quantities_of_runs(tmp_path):
     found = {name: quantity.of(dataset, dataset.runs["pix2pix"][0]) for name, quantity in QUANTITIES.items()}
     assert found["seconds_per_kimg"] == 12.5
     assert found["peak_memory"] == pytest.approx(123456789 / 2**20)
-    assert (found["players"], found["pretrained"], found["diverged"]) == (2, 0, 0)
+    assert (found["networks"], found["pretrained"], found["diverged"]) == (2, 0, 0)
     assert found["trained_parameters"] == pytest.approx(0.00101)
-    assert found["lines_of_code"] == lines_of_code("pix2pix") > lines_of_code("mae") > 5
+    assert found["lines_of_code"] == all_lines("pix2pix") > all_lines("mae") > 5
     assert found["gradient_g_peak"] == pytest.approx(4)
     assert found["gradient_g_end"] == pytest.approx(1)
     assert found["accuracy_d_end"] == pytest.approx(0.75)
     assert found["kimg_to_final"] is not None
-    by_construction = one(results, entry({"metric": "players", "expect": "higher", "delta": 0.5}))
+    by_construction = one(results, entry({"metric": "networks", "expect": "higher", "delta": 0.5}))
     assert (by_construction.kind, by_construction.p) == ("SUPPORTED", None)
     assert by_construction.reason.endswith("so by construction, without chance.")
     diverged = one(results, entry({"metric": "diverged", "expect": "higher", "delta": 0.1}))
@@ -269,7 +271,38 @@ def test_spreads_are_compared_by_f(tmp_path):
     assert verdict.kind == "INCONCLUSIVE"  # four times as much, of five
 
 
+def test_claims_about_networks_look_at_their_first_layers(tmp_path):
+    generator = np.random.default_rng(0)
+    wave = np.sin(np.arange(7) * np.pi / 2)  # a grating: as oriented as can be, and grey
+    gratings = wave[None, None, None, :] * np.ones((40, 3, 7, 1)) + 0.01 * generator.standard_normal((40, 3, 7, 7))
+    network = {"datasets": "networks", "id": "edges"}
+    trained = {"metric": "orientation_selectivity", "arm": "first_layer", "against": {"arm": "random_first_layer"}, "delta": 0.1}
+    params = make_params([0])
+    write_inputs(tmp_path, params)
+    before = verdicts(collect(params, tmp_path), ledger(entry(trained, **network)))[0]
+    assert (before.kind, before.reason) == ("NOT TESTED", "On networks: experiment “default” has no such data.")
+    filters.save(tmp_path / "data/filters.npz", {"vgg16": gratings.astype(np.float32)})
+    results = collect(params, tmp_path)
+    shares = {"metric": "selective", "arm": "first_layer", "against": {"value": 0.5}, "delta": 0.05}
+    for test in (trained, shares, {**shares, "metric": "orientation_selective", "against": {"arm": "random_first_layer"}}):
+        verdict = verdicts(results, ledger(entry({**test, "expect": "higher"}, **network)))[0]
+        assert (verdict.kind, verdict.findings[0].dataset, verdict.findings[0].estimate.over) == ("SUPPORTED", "vgg16", "filters")
+    grey = {"metric": "chroma_share", "arm": "first_layer", "against": {"value": 0.67}, "delta": 0.1}
+    assert verdicts(results, ledger(entry({**grey, "expect": "higher"}, **network)))[0].kind == "CONTRADICTED"
+    for wrong, reason in (({"metric": "mae"}, "nothing measures 'mae' of filters"), ({"arm": "mae"}, "first_layer is compared with")):
+        assert reason in verdicts(results, ledger(entry({**shares, **wrong}, **network)))[0].reason
+
+
 # effects
+
+
+def test_welch_s_p_is_uniform():
+    generator = np.random.default_rng(2)
+    found = [of_samples(generator.standard_normal(8), 3 * generator.standard_normal(20), "filters") for _ in range(1000)]
+    assert 30 <= sum(effect.p_of(0.0) < 0.05 for effect in found) <= 72
+    assert all((abs(effect.mean) < effect.half_width) == (effect.p_of(0.0) > 0.05) for effect in found)
+    with pytest.raises(ValueError, match="no variation"):
+        of_samples(np.ones(3), np.ones(4), "filters")
 
 
 def test_shares_never_are_sure_of_none_in_three():
@@ -310,7 +343,7 @@ def test_a_verdict_is_adjusted_over_all_claims_by_holm(tmp_path):
 
 def test_claims_that_nothing_tests_make_no_other_harder(tmp_path):
     results = written(tmp_path, steady(mae=0.5, pix2pix=0.3))
-    others = [entry({"metric": "lpips"}, id="untested"), entry({"metric": "players"}, id="built")]
+    others = [entry({"metric": "lpips"}, id="untested"), entry({"metric": "networks"}, id="built")]
     assert verdicts(results, ledger(entry(), *others))[0].p == one(results).p
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from cgm.core.seeds import numpy_generator
 from cgm.evaluation import stats
-from cgm.evaluation.filters import INITS, FirstLayer, Selective, first_layer, random_filters
+from cgm.evaluation.filters import INITS, FirstLayer, Selective, first_layer, generator_of, random_filters
 from cgm.networks.fixed import FIXED
 from cgm.report import labels
 from cgm.report.figures.figure import Figure, Picture
@@ -29,13 +28,13 @@ def filters(results: Results, dataset: DatasetResult) -> Picture | None:
     if dataset is not results.datasets[0] or not results.filters:
         return None
     layers = results.filters
-    measured = {name: first_layer(weights, _generator(name)) for name, weights in layers.items()}
+    measured = {name: first_layer(weights, generator_of(name)) for name, weights in layers.items()}
     titles = {name: FIXED[name].about.title if name in FIXED else name for name in layers}
 
     def draw(figure: Canvas, theme: Theme) -> None:
         grid = figure.subplots(len(layers), 3, squeeze=False, width_ratios=(1, 1, 1.35))
         for (left, middle, right), (name, weights) in zip(grid, layers.items(), strict=True):
-            alike = random_filters(weights.shape, _generator(name), 1)[0]
+            alike = random_filters(weights.shape, generator_of(name), 1)[0]
             for axes, shown, title in ((left, weights, titles[name]), (middle, alike, "random")):
                 sheet = _sheet(shown, theme)
                 place(axes, sheet, 0, 0, sheet.shape[1], sheet.shape[0])
@@ -83,10 +82,6 @@ def _scatter(axes: Axes, layer: FirstLayer, theme: Theme) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("chroma share")
-
-
-def _generator(network: str) -> np.random.Generator:
-    return numpy_generator("", "", 0, f"filters/{network}")
 
 
 def _values(layer: FirstLayer) -> list[tuple[str, object, int, np.float64, np.float64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cgm.claims.effect import Effect
 from cgm.claims.ledger import Ledger
 from cgm.claims.verdict import KINDS, Outcome, Verdict
 from cgm.evaluation import stats
@@ -101,7 +102,7 @@ def tests_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
                             *(Cell(text=text) for text in texts),
                             Cell(text=EXPECTED[outcome.test.expect]),
                             Cell() if interval is None else Cell(interval=interval),
-                            Cell(text="" if effect is None else f"{labels.plural(effect.n_seeds, 'seed')}; {effect.over or 'no chance'}"),
+                            Cell(text="" if effect is None else _over(effect)),
                             _number(outcome.p),
                             Cell(text=outcome.kind),
                         ),
@@ -120,6 +121,15 @@ def tests_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
         ),
         stamp=labels.stamp(results.params),
     )
+
+
+def _over(effect: Effect) -> str:
+    """``3 seeds and images``, ``48 filters``."""
+    if effect.over is None:
+        return "no chance"
+    if effect.over == "filters":
+        return labels.plural(effect.n_seeds, "filter")
+    return labels.plural(effect.n_seeds, "seed") + (" and images" if effect.over == "seeds and images" else "")
 
 
 def _number(p: float | None) -> Cell:
