@@ -91,7 +91,7 @@ def index_page(
                     "Judges",
                     ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
                 ),
-                ("Claims", f"{len(verdicts)}: {counts(verdicts)}" if verdicts else "none"),
+                ("Claims", f"{counts(verdicts)} ({ledger.name} {ledger.sha256[:12]})" if verdicts else "none"),
                 ("Result", identity[:12]),
             ],
             sections=sections,
