@@ -75,7 +75,9 @@ class Project:
         if count != len(STAGES):
             raise UserError(f"dvc.yaml: found {count} commands of the form 'python -m pipeline.<stage>', expected {len(STAGES)}")
         table.write_text(text, encoding="utf-8")
-        write_json(folder / stand_in.OUTS, {template.name.removesuffix("-unpaired"): template.outs for template in load_table(folder).templates})
+        write_json(
+            folder / stand_in.OUTS, {template.name.removesuffix("-unpaired"): template.outs for template in load_table(folder).templates}
+        )
         self.run("git", "init", "--quiet")
         self.run(sys.executable, "-c", "from benchmarks import stand_in; stand_in.write_all()")
         self.check_agreed()
