@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from report_inputs import COUNTS, SIZE, make_params, write_inputs, write_json
 
+from cgm.claims.ledger import parse_claims
+from cgm.claims.verdict import Looked, judge
 from cgm.evaluation import filters
 from cgm.evaluation.round_trip import LEVELS, RoundTrip, none
 from cgm.evaluation.swap import input_swap
@@ -186,7 +188,12 @@ def test_the_report_holds_them_and_links_only_verdicts_that_it_has(tree: tuple[P
     results = results_of(tree)
     picture = replace(swap(results, results.datasets[1]), claims=("keeps-content", "unknown"))  # type: ignore[type-var]
     drawn = {picture.name: render(picture, smoke=False)["svg"]}
-    page = index_page(results, [effort_table(results, each) for each in results.datasets], [picture], drawn, "", ["keeps-content"])
+    test = {"metric": "mae", "arm": "cyclegan", "against": {"value": 0.0}, "expect": "lower", "delta": 1.0, "because": "made up"}
+    words = dict.fromkeys(("sentence", "source", "control", "caveat"), "made up")
+    claims = parse_claims({"claims": [{"id": "keeps-content", **words, "datasets": "style", "tests": [test]}]})
+    judged = judge([(claims[0], [Looked(dataset="style", why_not="made up")])])
+    tables = [effort_table(results, each) for each in results.datasets]
+    page = index_page(results, tables, [picture], drawn, "", verdicts=judged)
     assert '<a href="#claim-keeps-content">keeps content</a>' in page
     assert "unknown" not in page
 
