@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cgm.claims.ledger import LEDGER, load_ledger
 from cgm.experiment.params import Params
 from cgm.report import citation
 from cgm.report.digest import digest
 from cgm.report.figures import FIGURES
+from cgm.report.figures.forest import forest
 from cgm.report.origin import FILE, UNKNOWN, Origin
 from cgm.report.page import index_page, table_page
 from cgm.report.parquet import images_parquet, results_parquet
@@ -19,6 +21,8 @@ from cgm.report.plotting import render
 from cgm.report.results import collect, tidy, tidy_csv
 from cgm.report.table_format import Table, to_csv, to_json, to_latex, to_markdown
 from cgm.report.tables import TABLES
+from cgm.report.tables.verdicts import tests_table, verdicts_table
+from cgm.report.verdicts import linked_to, verdicts
 
 MANIFEST = "manifest.json"
 FORMATS: dict[str, Callable[[Table], str]] = {"csv": to_csv, "json": to_json, "md": to_markdown, "tex": to_latex, "html": table_page}
@@ -35,13 +39,17 @@ class Report:
 def build(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) -> Report:
     """The same inputs give the same bytes; ``origin`` is one of them.
 
-    Runs that are missing, failed or diverged are marked.
+    Runs that are missing, failed or diverged are marked. Without a ``claims.yaml`` below ``root`` there are no verdicts.
     Raises :class:`cgm.core.errors.UserError` for an input file that can't be read.
     """
-    results = collect(params, root, origin)
-    tables = [citation.sign(TABLES[name].make(results, dataset), results) for dataset in results.datasets for name in TABLES]
-    made = [FIGURES[name].make(results, dataset) for dataset in results.datasets for name in FIGURES]
+    results, ledger = collect(params, root, origin), load_ledger(Path(root) / LEDGER)
+    judged = verdicts(results, ledger)
+    unsigned = [verdicts_table(results, ledger, judged), tests_table(results, judged)] if judged else []
+    unsigned += [TABLES[name].make(results, dataset) for dataset in results.datasets for name in TABLES]
+    tables = [citation.sign(table, results) for table in unsigned]
+    made = [forest(judged), *(FIGURES[name].make(results, dataset) for dataset in results.datasets for name in FIGURES)]
     pictures = [picture for picture in made if picture is not None]
+    judged = linked_to(judged, {table.name for table in tables} | {picture.name for picture in pictures})
     watermark = citation.watermark(results)
     rendered = {picture.name: render(picture, watermark) for picture in pictures if not picture.is_sheet}
     rows = tidy(results)
@@ -58,7 +66,7 @@ def build(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) -> R
     cited.update({f"pictures/{picture.name}.png": picture.image for picture in pictures if picture.is_sheet})
     cited.update({f"figures/{picture.name}.csv": picture.csv for picture in pictures if not picture.is_sheet})
     drawings = {name: files["svg"] for name, files in rendered.items()}
-    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv).encode()
+    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv, verdicts=judged, ledger=ledger).encode()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(cited.items())}
     cited[MANIFEST] = (json.dumps({"sha256": digests}, indent=2) + "\n").encode()
 

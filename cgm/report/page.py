@@ -6,13 +6,15 @@ import base64
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cgm.claims.ledger import NONE, Ledger
+from cgm.claims.verdict import Verdict
 from cgm.data.layouts import TITLES as LAYOUT_TITLES
 from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
@@ -30,6 +32,7 @@ from cgm.report.results import DatasetResult, Results
 from cgm.report.summary import answer, opening
 from cgm.report.table_format import Cell, Column, Row, Table
 from cgm.report.tables import TABLES
+from cgm.report.tables.verdicts import counts
 
 NAMED = 5
 """So many of the pictures that were left out are named; the card in ``data/prepared`` names all."""
@@ -42,8 +45,20 @@ def table_page(table: Table) -> str:
     return _environment().get_template("table_page.html.j2").render(table=table, style=_style())
 
 
-def index_page(results: Results, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes], results_csv: str) -> str:
-    """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results."""
+def index_page(
+    results: Results,
+    tables: list[Table],
+    pictures: list[Picture],
+    drawn: Mapping[str, bytes],
+    results_csv: str,
+    *,
+    verdicts: Sequence[Verdict] = (),
+    ledger: Ledger = NONE,
+) -> str:
+    """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results.
+
+    ``verdicts``: on the claims of the ``ledger``.
+    """
     identity = hashlib.sha256(results_csv.encode()).hexdigest()
     sections = [
         {
@@ -77,14 +92,19 @@ def index_page(results: Results, tables: list[Table], pictures: list[Picture], d
                     "Judges",
                     ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
                 ),
+                ("Claims", f"{counts(verdicts)} ({ledger.name} {ledger.sha256[:12]})" if verdicts else "none"),
                 ("Result", identity[:12]),
             ],
             sections=sections,
+            verdicts=verdicts,
+            experiment_tables=[table for table in tables if not table.dataset],
+            experiment_figures=[(picture, _source(picture, drawn)) for picture in pictures if not picture.dataset],
+            claims={verdict.claim.id for verdict in verdicts},
             headings={name: maker.heading for name, maker in TABLES.items()},
             metrics=_metrics(results),
             methods=[_method(results, name) for name in methods],
             cards=[_card(dataset) for dataset in results.datasets],
-            provenance=_provenance(results, identity),
+            provenance=[*_provenance(results, identity), ("claims", f"{ledger.name} {ledger.sha256}" if ledger.sha256 else "no file")],
             footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
         )
     )

@@ -209,7 +209,7 @@ def _markdown_cell(table: Table, column: Column, cell: Cell) -> str:
 def to_latex(table: Table) -> str:
     """A ``table*`` that needs the packages booktabs and graphicx (it is as wide as the text)."""
     warning = f". \\textbf{{{escape_latex(table.stamp)}}}" if table.stamp else ""
-    spec = "".join("r" if column.numeric else "l" for column in table.columns)
+    spec = "".join(_alignment(column, [row.cells[place].text for row in table.rows]) for place, column in enumerate(table.columns))
     lines = [
         "% needs \\usepackage{booktabs,graphicx}",
         "\\begin{table*}",
@@ -235,6 +235,14 @@ def to_latex(table: Table) -> str:
     lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.footnotes]
     lines += [f"{{\\scriptsize {escape_latex(table.footer)}\\par}}"] if table.footer else []
     return "\n".join([*lines, "\\end{table*}"]) + "\n"
+
+
+PROSE, LINE = 48, 20
+"""More characters than this are set in lines, of so many centimetres; the whole table is then scaled to the width of the text."""
+
+
+def _alignment(column: Column, texts: Sequence[str]) -> str:
+    return "r" if column.numeric else f"p{{{LINE}cm}}" if max(map(len, texts), default=0) > PROSE else "l"
 
 
 def _latex_cell(table: Table, column: Column, cell: Cell) -> str:

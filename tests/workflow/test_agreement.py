@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert outcome.code == 0, outcome.output[-4000:]
     everything = {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")}
     everything |= {f"{kind}-unpaired@fluent-unpaired" for kind in ("fetch", "prepare", "reference")}
-    assert outcome.executed == everything | {"weights"} | whole_run(*MINIATURE)
+    assert outcome.executed == everything | {"weights", "filters"} | whole_run(*MINIATURE)
     made.assert_agreed()
     return made
 
@@ -56,6 +56,7 @@ CHANGES: dict[str, tuple[Callable[[Project, int], None], set[str]]] = {
         {"reference@openmoji", "reference-unpaired@fluent-unpaired"} | stages("evaluate") | LAST,
     ),
     "the report's template": (append(("cgm/report/templates/style.css", "\nem {{ top: {n}px; }}\n")), {"report"}),
+    "a claim": (append(("claims.yaml", "# {n}\n")), {"report"}),
     "comments, and what nothing uses": (
         append(("cgm/training/trainer.py", "\n\n# another comment {n}\n"), ("cgm/methods/losses.py", "\n\nUNUSED_{n} = {n}\n")),
         set(),
