@@ -35,7 +35,7 @@ from cgm.evaluation.score import Loose
 from cgm.evaluation.view import Seen, View
 from cgm.experiment.settings import Evaluation, WantedJudge
 from cgm.networks.fixed import FIXED, weights
-from cgm.networks.fixed.inception import FEATURES, Inception
+from cgm.networks.fixed.inception import FEATURES, Inception, hastened
 from cgm.networks.fixed.record import Fixed
 
 WIDTHS = {"efficientnet-lite0": 1280, "inception-2015": 2048}
@@ -118,6 +118,8 @@ def reference(folder: Path, judge: str, images: int) -> dict[str, Any]:
         data_sha256="",
         conditions=made("train conditions", images, width),
         test_conditions=made("test conditions", images, width),
+        target_features=np.empty((0, width), np.float32),
+        target_embeddings=np.empty((0, 0), np.float32),
         spectrum=np.zeros(1),
         groups=np.zeros(images, np.int64),
     ).save(folder / f"{judge}.npz")
@@ -213,7 +215,7 @@ class Untrained(Inception):
         self.name, self.sha256, self.device = record.name, "", torch.device("cpu")
         with tempfile.NamedTemporaryFile(suffix=".pth") as file:
             torch.save({}, file.name)
-            self.extractor = Empty(record.name, [FEATURES], feature_extractor_weights_path=file.name)
+            self.extractor = hastened(Empty(record.name, [FEATURES], feature_extractor_weights_path=file.name))
 
 
 SIDES: dict[str, Callable[..., dict[str, Any]]] = {"reference": reference, "statistics": statistics, "pictures": pictures}

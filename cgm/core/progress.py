@@ -26,8 +26,8 @@ def evenly_spaced_steps(total: int, count: int) -> set[int]:
 
 
 def counted(items: Iterable[T], total: int, name: str, unit: str = "image", patience: float = 0.0) -> Iterator[T]:
-    """``items``, with a bar on a terminal and five plain lines in a log, both from ``patience`` seconds on. Standard error. What takes longer
-    than :data:`PATIENCE` is told with the time to go."""
+    """``items``, with a bar on a terminal and five plain lines in a log, both from ``patience`` seconds on, and with the time to go from
+    :data:`PATIENCE` on. Standard error."""
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=name, unit=unit, delay=patience)
         return

@@ -78,9 +78,7 @@ def floor_splits(
     """:func:`floor_scores` of each of ``config``'s splits. ``label``: under which the progress is shown, with the judge's name."""
     each = 1 + len(distribution_metrics(paired=prepared.paired, leads=leads))
     with parts(config.floor_splits * each, label and f"{label} floors ({judge.name})") as done:
-        return [
-            floor_scores(prepared, reference, config, judge, split, leads=leads, done=done) for split in range(config.floor_splits)
-        ]
+        return [floor_scores(prepared, reference, config, judge, split, leads=leads, done=done) for split in range(config.floor_splits)]
 
 
 def floor_scores(

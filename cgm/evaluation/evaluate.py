@@ -265,6 +265,7 @@ def _view(
         channels=prepared.channels,
         samples=outputs,
         targets=prepared.rgb("test", "B") if prepared.aligned else None,
+        known_targets=reference.known_targets,
         reals=reference,
         real_images=lambda: prepared.rgb("train", "B"),
         train_spectrum=reference.spectrum,

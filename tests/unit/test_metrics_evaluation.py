@@ -304,6 +304,23 @@ def test_reference_file(tmp_path, reference):
         Reference.load(paths[1])
 
 
+def test_known_targets_change_no_bit(prepared, reference, judge, target, monkeypatch):
+    """Whether a dataset's reference keeps what the judge sees in the targets, or an evaluation looks at them anew."""
+    outputs = np.roll(target, 1, axis=2)[None]
+    found, table = evaluate_outputs(outputs, prepared, reference, CONFIG, judge)
+    assert len(reference.target_embeddings) == len(table) > 32
+    monkeypatch.setattr("cgm.evaluation.look.KEPT", reference.target_embeddings.nbytes - 1)
+    without = build_reference(prepared, CONFIG, judge)
+    assert without.known_targets is None
+    assert {name for name, value in vars(without).items() if not np.array_equal(value, getattr(reference, name))} == {
+        "target_features",
+        "target_embeddings",
+    }
+    anew, same = evaluate_outputs(outputs, prepared, without, CONFIG, judge)
+    assert anew == found
+    assert same.equals(table)
+
+
 def test_reference_rows(prepared, reference, judge, perfect):
     rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
     value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
@@ -392,6 +409,7 @@ def test_stages(tmp_path, monkeypatch, capsys):
     assert len((folder / "per_image.csv").read_text(encoding="utf-8").splitlines()) == 13
     written = [
         Path("data/reference/shapes/efficientnet-lite0.npz"),
+        Path("data/reference/shapes/efficientnet-lite0.targets.npy"),
         Path("data/reference/shapes/scores.json"),
         *folder.glob("*.json"),
         *folder.glob("*.csv"),
