@@ -25,18 +25,16 @@ import numpy as np
 import torch
 
 from benchmarks.page import ROOT, Lines, heading, number, progress, run_command, table, thread_limits
+from benchmarks.untrained import judge_of
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, write_json
 from cgm.evaluation.evaluate import Another, evaluate_outputs
-from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.judges import load_judge
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.reference import Reference, Stored, build_reference, reals_of
 from cgm.evaluation.score import Loose
 from cgm.evaluation.view import Seen, View
 from cgm.experiment.settings import Evaluation, WantedJudge
-from cgm.networks.fixed import FIXED, weights
-from cgm.networks.fixed.inception import FEATURES, Inception, hastened
-from cgm.networks.fixed.record import Fixed
 
 WIDTHS = {"efficientnet-lite0": 1280, "inception-2015": 2048}
 """The judges, with the number of their features."""
@@ -197,25 +195,6 @@ def drawn(folder: Path, images: int, size: int) -> tuple[np.ndarray, Loose]:
         "data_sha256": "",
     }
     return written("outputs", SAMPLES, images), Loose(folder, card, [f"{index}" for index in range(images)], arrays)
-
-
-def judge_of(name: str) -> Judge:
-    return load_judge(name) if weights.verified(name) else Judge(Untrained(FIXED[name]))
-
-
-class Untrained(Inception):
-    """Inception-2015 where its weights are not at hand: with random ones it takes the same time and memory."""
-
-    def __init__(self, record: Fixed) -> None:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        class Empty(FeatureExtractorInceptionV3):  # type: ignore[misc]
-            def load_state_dict(self, *_: object) -> None: ...
-
-        self.name, self.sha256, self.device = record.name, "", torch.device("cpu")
-        with tempfile.NamedTemporaryFile(suffix=".pth") as file:
-            torch.save({}, file.name)
-            self.extractor = hastened(Empty(record.name, [FEATURES], feature_extractor_weights_path=file.name))
 
 
 SIDES: dict[str, Callable[..., dict[str, Any]]] = {"reference": reference, "statistics": statistics, "pictures": pictures}
