@@ -387,7 +387,7 @@ def _section(
             f"{tests} outputs against their targets and {trains} train targets (OpenMoji, variant all), through {' and '.join(judges)}.\n"
             f"Each side is its own process, with {threads} thread(s) and batches of {BATCH}; they take turns. Seconds: median of\n"
             f"{repeats}, after a round not counted, of the processor, which others on the machine change little, and by the clock,\n"
-            f"which they change much (load average at the end: {os.getloadavg()[0]:.1f} on {cores()} cores). A ratio is of the processor's\n"
+            f"which they change much (load at the end: {os.getloadavg()[0]:.1f} on {cores()} cores). A ratio is of the processor's\n"
             "seconds in one round; the median over rounds is shown. Peak memory: the process's VmHWM, with imports and weights, without\n"
             "torch-fidelity's loader processes, whose seconds count.",
             *(f"The weights of {name} were not at hand: both sides have the same random ones in their place." for name in random),
