@@ -36,7 +36,7 @@ def counted(items: Iterable[T], total: int, name: str, unit: str = "image", pati
         yield item
         seconds = time.monotonic() - clock
         if done * 5 // total > (done - 1) * 5 // total and seconds >= patience:
-            left = f", {seconds / done * (total - done):.0f} s left" if seconds >= PATIENCE else ""
+            left = f", {seconds / done * (total - done):.0f} s left" if seconds >= PATIENCE and done < total else ""
             print(f"{name}: {done} of {total} {unit}s{left}", file=sys.stderr, flush=True)
 
 

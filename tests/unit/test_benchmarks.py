@@ -84,10 +84,22 @@ def test_very_many_images_are_few(tmp_path):
         found = many.SIDES[side](tmp_path, *arguments)
         assert all(part["mib"] > 50 for part in found.values())
         write_json(tmp_path / f"{'-'.join([side, *map(str, arguments)])}.json", found)
-    text = many.measure(tmp_path, 40, 3, 32)
+        if side != "pictures":
+            write_json(tmp_path / f"{'-'.join([side, arguments[0], '20'])}.json", found)
+    text = many.measure(tmp_path, 40, 3, 32, 40)
+    assert "Extrapolated" not in text
     assert "| all but the reference |" in text
     assert "| evaluation |" in text
     assert "5 matrices of features (2 MiB)" in text
+    text = many.measure(tmp_path, 40, 3, 32, 400)
+    assert "**Extrapolated** to 400, not measured" in text
+    assert text.count("| all but the reference |") == 2
+
+
+def test_quadratic_work_is_extrapolated_by_its_power():
+    whole, half = {"seconds": 8.0, "mib": 300.0}, {"seconds": 2.0, "mib": 200.0}
+    assert many.extrapolated(whole, half, 2.5) == {"seconds": pytest.approx(50), "mib": pytest.approx(600)}
+    assert many.extrapolated(whole, whole, 2.5) == {"seconds": pytest.approx(20), "mib": pytest.approx(300)}
 
 
 def test_made_features_hang_together():
