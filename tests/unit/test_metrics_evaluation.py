@@ -1,6 +1,7 @@
 """Outputs of known faults against the metrics that must see them, through the evaluation as a run uses it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -321,8 +322,17 @@ def test_known_targets_change_no_bit(prepared, reference, judge, target, monkeyp
     assert same.equals(table)
 
 
-def test_reference_rows(prepared, reference, judge, perfect):
-    rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
+def test_reference_rows(prepared, reference, judge, perfect, capsys, monkeypatch):
+    monkeypatch.setattr("cgm.core.progress.PATIENCE", 0.0)  # as if all took long
+    rows = baselines.reference_rows(prepared, reference, CONFIG, judge, label="reference shapes")
+    told = capsys.readouterr().err
+    floors = re.findall(r"^reference shapes floors \(efficientnet-lite0\): (\d+) of (\d+) parts(, \d+ s left)?$", told, re.MULTILINE)
+    assert len(floors) == 5
+    assert {total for _, total, _ in floors} == {f"{2 * (1 + len(MARGINAL | {'fjd'}))}"}
+    assert all(left for _, _, left in floors[:-1])
+    assert floors[-1][0] == floors[-1][1]
+    assert "reference shapes nearest_neighbour: 1 of 1 blocks\n" in told
+    assert "reference shapes copy_input (efficientnet-lite0): " in told
     value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
     assert len(value) == len(rows)
     assert {row["metric"] for row in rows if row["method"] == "floor:real"} == MARGINAL | {"fjd"}
