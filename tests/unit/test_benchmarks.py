@@ -18,7 +18,7 @@ from cgm.core.files import write_json
 from cgm.evaluation.metrics import METRICS
 from pipeline.stage_table import load_table
 
-COMMANDS = ("training", "engines", "metrics", "many", "precision", "whole", "carry", "unpack", "study.discrimination")
+COMMANDS = ("training", "engines", "metrics", "many", "inception", "precision", "whole", "carry", "unpack", "study.discrimination")
 
 
 def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):
