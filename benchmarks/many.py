@@ -2,12 +2,14 @@
 
 50,000 pictures of 256 px don't pass through two judges in the time of a benchmark. So the two halves are measured apart, each in processes
 of its own: the statistics at full size, on made features; the passes over the pictures, with all that hangs on them, on fewer of them.
+``--for`` extrapolates the statistics from two sizes, where they too take too long.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,18 +27,16 @@ import numpy as np
 import torch
 
 from benchmarks.page import ROOT, Lines, heading, number, progress, run_command, table, thread_limits
+from benchmarks.untrained import judge_of
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, write_json
 from cgm.evaluation.evaluate import Another, evaluate_outputs
-from cgm.evaluation.judges import Judge, load_judge
+from cgm.evaluation.judges import load_judge
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.reference import Reference, Stored, build_reference, reals_of
 from cgm.evaluation.score import Loose
 from cgm.evaluation.view import Seen, View
 from cgm.experiment.settings import Evaluation, WantedJudge
-from cgm.networks.fixed import FIXED, weights
-from cgm.networks.fixed.inception import FEATURES, Inception
-from cgm.networks.fixed.record import Fixed
 
 WIDTHS = {"efficientnet-lite0": 1280, "inception-2015": 2048}
 """The judges, with the number of their features."""
@@ -118,6 +118,8 @@ def reference(folder: Path, judge: str, images: int) -> dict[str, Any]:
         data_sha256="",
         conditions=made("train conditions", images, width),
         test_conditions=made("test conditions", images, width),
+        target_features=np.empty((0, width), np.float32),
+        target_embeddings=np.empty((0, 0), np.float32),
         spectrum=np.zeros(1),
         groups=np.zeros(images, np.int64),
     ).save(folder / f"{judge}.npz")
@@ -197,25 +199,6 @@ def drawn(folder: Path, images: int, size: int) -> tuple[np.ndarray, Loose]:
     return written("outputs", SAMPLES, images), Loose(folder, card, [f"{index}" for index in range(images)], arrays)
 
 
-def judge_of(name: str) -> Judge:
-    return load_judge(name) if weights.verified(name) else Judge(Untrained(FIXED[name]))
-
-
-class Untrained(Inception):
-    """Inception-2015 where its weights are not at hand: with random ones it takes the same time and memory."""
-
-    def __init__(self, record: Fixed) -> None:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        class Empty(FeatureExtractorInceptionV3):  # type: ignore[misc]
-            def load_state_dict(self, *_: object) -> None: ...
-
-        self.name, self.sha256, self.device = record.name, "", torch.device("cpu")
-        with tempfile.NamedTemporaryFile(suffix=".pth") as file:
-            torch.save({}, file.name)
-            self.extractor = Empty(record.name, [FEATURES], feature_extractor_weights_path=file.name)
-
-
 SIDES: dict[str, Callable[..., dict[str, Any]]] = {"reference": reference, "statistics": statistics, "pictures": pictures}
 
 
@@ -232,38 +215,74 @@ def found(folder: Path, side: str, *arguments: str) -> dict[str, Any]:
     return dict(read_json(path))
 
 
-def measure(folder: Path, images: int, some: int, size: int) -> str:
+Parts = Mapping[str, Mapping[str, Any]]
+"""Seconds and MiB of each part, by its name."""
+
+
+def measure(folder: Path, images: int, some: int, size: int, wanted: int) -> str:
     """The section of the page."""
-    reals = {judge: found(folder, "reference", judge, f"{images}") for judge in WIDTHS}
-    known = {judge: found(folder, "statistics", judge, f"{images}") for judge in WIDTHS}
+    known = _statistics(folder, images)
     whole = found(folder, "pictures", f"{some}", f"{size}")
-    return _section(reals, known, whole, images, some, size)
+    half = _statistics(folder, images // 2) if wanted > images else known
+    return _section(known, half, whole, images, some, size, wanted)
 
 
-def _section(reals: Mapping[str, Any], known: Mapping[str, Any], whole: Mapping[str, Any], images: int, some: int, size: int) -> str:
+def _statistics(folder: Path, images: int) -> dict[str, Parts]:
+    return {judge: found(folder, "reference", judge, f"{images}") | found(folder, "statistics", judge, f"{images}") for judge in WIDTHS}
+
+
+def extrapolated(whole: Mapping[str, float], half: Mapping[str, float], times: float) -> dict[str, float]:
+    """For so many ``times`` the images, from what was measured on all of them and on half: seconds grow by a power, memory by a line."""
+    power = max(math.log2(whole["seconds"] / half["seconds"]), 1.0) if whole["seconds"] >= LEAST else 1.0
+    return {"seconds": whole["seconds"] * times**power, "mib": whole["mib"] + max(whole["mib"] - half["mib"], 0) * 2 * (times - 1)}
+
+
+def _rows(known: Mapping[str, Parts], shown: Iterable[str]) -> tuple[Lines, float]:
+    """A line for each part that is ``shown``, with the seconds and MiB of each judge; and the most that is held, in MiB."""
     rows: Lines = []
-    for part in dict.fromkeys(part for side in (*reals.values(), *known.values()) for part in side):
-        cells = [(reals[judge] | known[judge])[part] for judge in WIDTHS]
-        if max(cell["seconds"] for cell in cells) >= LEAST:
-            rows.append([TITLES.get(part, part), *(number(cell["seconds"]) for cell in cells), *(f"{cell['mib']:.0f}" for cell in cells)])
-    total = [sum(part["seconds"] for part in known[judge].values()) for judge in WIDTHS]
-    peaks = [max(part["mib"] for part in known[judge].values()) for judge in WIDTHS]
-    rows.append(["all but the reference", *map(number, total), *(f"{peak:.0f}" for peak in peaks)])
+    for part in shown:
+        cells = [parts[part] for parts in known.values()]
+        rows.append([TITLES.get(part, part), *(number(cell["seconds"]) for cell in cells), *(f"{cell['mib']:.0f}" for cell in cells)])
+    of_outputs = [[part for name, part in parts.items() if name != "reference"] for parts in known.values()]
+    peaks = [max(part["mib"] for part in parts) for parts in of_outputs]
+    total = [sum(part["seconds"] for part in parts) for parts in of_outputs]
+    return [*rows, ["all but the reference", *map(number, total), *(f"{peak:.0f}" for peak in peaks)]], max(peaks)
+
+
+def _section(
+    known: Mapping[str, Parts], half: Mapping[str, Parts], whole: Mapping[str, Any], measured: int, some: int, size: int, images: int
+) -> str:
+    shown = [part for part in known["inception-2015"] if max(parts[part]["seconds"] for parts in known.values()) >= LEAST]
+    columns = ["part", *(f"s, {judge}" for judge in WIDTHS), *(f"MiB, {judge}" for judge in WIDTHS)]
+    rows, peak = _rows(known, shown)
+    tables = [table(columns, rows)]
+    if images > measured:
+        larger = {
+            judge: {part: extrapolated(values, half[judge][part], images / measured) for part, values in parts.items()}
+            for judge, parts in known.items()
+        }
+        rows, peak = _rows(larger, shown)
+        tables += [
+            f"**Extrapolated** to {images:,}, not measured: seconds by the power by which they grew from {measured // 2:,} to\n"
+            f"{measured:,} (at least in proportion), memory by a line through both.",
+            table(columns, rows),
+        ]
     passes = [
         [part, number(cell["seconds"]), f"{cell['seconds'] / some * images / 3600:.1f}", f"{cell['mib']:.0f}"]
         for part, cell in whole.items()
     ]
     held = max(HELD * 4 * images * width / 2**20 for width in WIDTHS.values())
-    at_most = max(*peaks, whole["evaluation"]["mib"] + held) / 1024
+    at_most = max(peak, whole["evaluation"]["mib"] + held) / 1024
+    options = f"--images {measured} --pictures {some} --size {size}" + (f" --for {images}" if images > measured else "")
     return "\n\n".join(
         [
-            heading("Very many images", f"benchmarks.many --images {images} --pictures {some} --size {size}"),
-            f"{images:,} outputs with their targets and conditions, and as many train pairs; one thread. Seconds are the processor's.\n"
+            heading("Very many images", f"benchmarks.many {options}"),
+            f"{measured:,} outputs with their targets and conditions, and as many train pairs; one thread. Seconds are the processor's.\n"
             "Memory is the peak of what no file holds (RssAnon, looked at every 10 ms); pages of memory maps can be had back at any time.",
             "### The statistics\n\nMeasured at this size, on made features, a process a judge. Features:\n"
             + ", ".join(f"{judge} {width}" for judge, width in WIDTHS.items())
             + ".",
-            table(["part", *(f"s, {judge}" for judge in WIDTHS), *(f"MiB, {judge}" for judge in WIDTHS)], rows),
+            *tables,
             "### The passes over the pictures\n\n"
             f"Measured on {some:,} made pictures of {size} px with {SAMPLES} samples in a memory map, and as many train pairs,\n"
             "through both judges and LPIPS (alex), with the statistics of so few. Hours are extrapolated to\n"
@@ -285,6 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many", description="Measure the evaluation of very many images.")
     parser.add_argument("--images", type=int, default=IMAGES, help="outputs, and as many train targets (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="for the passes over pictures (default: %(default)s)")
+    parser.add_argument("--for", type=int, default=0, dest="wanted", help="extrapolate to so many images, from --images and half of them")
     parser.add_argument("--size", type=int, default=256, help="of the pictures, in px (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep what was measured there, and go on from what is there (default: a temporary one)")
     parser.add_argument("--side", nargs="+", help=argparse.SUPPRESS)
@@ -298,7 +318,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="cgm-many-") as name:
             folder = arguments.folder or Path(name)
             folder.mkdir(parents=True, exist_ok=True)
-            return "many", measure(folder, arguments.images, arguments.pictures, arguments.size)
+            wanted = max(arguments.wanted, arguments.images)
+            return "many", measure(folder, arguments.images, arguments.pictures, arguments.size, wanted)
 
     run_command(parser, section)
 

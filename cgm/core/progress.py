@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
@@ -24,15 +26,30 @@ def evenly_spaced_steps(total: int, count: int) -> set[int]:
 
 
 def counted(items: Iterable[T], total: int, name: str, unit: str = "image", patience: float = 0.0) -> Iterator[T]:
-    """``items``, with a bar on a terminal and five plain lines in a log, both from ``patience`` seconds on. Standard error."""
+    """``items``, with a bar on a terminal and five plain lines in a log, both from ``patience`` seconds on, and with the time to go from
+    :data:`PATIENCE` on. Standard error."""
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=name, unit=unit, delay=patience)
         return
     clock = time.monotonic()
     for done, item in enumerate(items, start=1):
-        if done * 5 // total > (done - 1) * 5 // total and time.monotonic() - clock >= patience:
-            print(f"{name}: {done} of {total} {unit}s", file=sys.stderr, flush=True)
         yield item
+        seconds = time.monotonic() - clock
+        if done * 5 // total > (done - 1) * 5 // total and seconds >= patience:
+            left = f", {seconds / done * (total - done):.0f} s left" if seconds >= PATIENCE and done < total else ""
+            print(f"{name}: {done} of {total} {unit}s{left}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def parts(total: int, label: str, unit: str = "part") -> Iterator[Callable[[], object]]:
+    """What to call when one of ``total`` parts of a long work is done, which :func:`counted` shows; silent for an empty label, and within
+    :data:`PATIENCE`."""
+    if not label:
+        yield lambda: None
+        return
+    items = counted(range(total), total, label, unit, PATIENCE)
+    next(items, None)
+    yield partial(next, items, None)
 
 
 def passing(blocks: Iterable[np.ndarray], total: int, label: str) -> Iterator[np.ndarray]:

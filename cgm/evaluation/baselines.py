@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgm.core.progress import parts
 from cgm.core.seeds import numpy_generator
-from cgm.evaluation.evaluate import Another, distribution_scores, evaluate_outputs
+from cgm.evaluation.evaluate import Another, distribution_metrics, distribution_scores, evaluate_outputs
 from cgm.evaluation.judges import Judge, device_of, load_judge
 from cgm.evaluation.measures import key_of, planned
 from cgm.evaluation.metrics import METRICS
@@ -38,20 +39,22 @@ def reference_rows(
     ``metric`` is the measure's key.
 
     The baselines go through :func:`cgm.evaluation.evaluate.evaluate_outputs`, as every method's outputs do, with ``label`` and their name.
+    Under ``label`` the floors' progress is shown too; empty: none is.
     """
     judge = judge or load_judge(config.judge, device_of(config))
     rows = []
     measures = planned(config)
-    for split in range(config.floor_splits):
-        scores = floor_scores(prepared, opened(reference), config, judge, split)
-        for other in others:
-            if other.judge is not None and other.reference is not None:
-                found = floor_scores(prepared, opened(other.reference), config, other.judge, split, leads=False)
-                scores |= {key_of(name, other.name): value for name, value in found.items()}
+    floors = floor_splits(prepared, opened(reference), config, judge, label=label)
+    for other in others:
+        if other.judge is not None and other.reference is not None:
+            found = floor_splits(prepared, opened(other.reference), config, other.judge, leads=False, label=label)
+            for scores, beside in zip(floors, found, strict=True):
+                scores |= {key_of(name, other.name): value for name, value in beside.items()}
+    for split, scores in enumerate(floors):
         for key in (key for key in measures if key in scores):
             value = scores[key]
             rows.append(_row("floor:real", split, key, measures[key].through, value.value, value.n_real, value.n_fake))
-    for method, outputs in baselines(prepared):
+    for method, outputs in baselines(prepared, label=label):
         result, _ = evaluate_outputs(
             outputs[None],
             prepared,
@@ -69,33 +72,53 @@ def reference_rows(
     return rows
 
 
+def floor_splits(
+    prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, *, leads: bool = True, label: str = ""
+) -> list[dict[str, Value]]:
+    """:func:`floor_scores` of each of ``config``'s splits. ``label``: under which the progress is shown, with the judge's name."""
+    each = 1 + len(distribution_metrics(paired=prepared.paired, leads=leads))
+    with parts(config.floor_splits * each, label and f"{label} floors ({judge.name})") as done:
+        return [floor_scores(prepared, reference, config, judge, split, leads=leads, done=done) for split in range(config.floor_splits)]
+
+
 def floor_scores(
-    prepared: Prepared, reference: Reference, config: Evaluation, judge: Judge, split: int, *, leads: bool = True
+    prepared: Prepared,
+    reference: Reference,
+    config: Evaluation,
+    judge: Judge,
+    split: int,
+    *,
+    leads: bool = True,
+    done: Callable[[], object] = lambda: None,
 ) -> dict[str, Value]:
     """Real against real: as many random train targets as there are test images (at most half of them) stand in for outputs, the
-    others for the train targets."""
+    others for the train targets. ``done``: called once these reals are known, and after each metric."""
     dataset, images = str(prepared.card["dataset"]), prepared.rgb("train", "B")
     generator = numpy_generator(dataset, "", split, "evaluation/floor")
     order = generator.permutation(len(reference.features))
     count = min(len(prepared.rgb("test", "A")), len(order) // 2)
     held, rest = order[:count], order[count:]
+    reals = reals_of(reference.features[rest], config, generator)
+    done()
     scores = distribution_scores(
         taken(images, held),
         reference.features[held],
-        reals_of(reference.features[rest], config, generator),
+        reals,
         config,
         judge,
         lambda purpose: numpy_generator(dataset, "", split, f"evaluation/floor/{purpose}"),
         real_images=lambda: taken(images, rest),
         conditions=(reference.conditions[held], reference.conditions[rest]) if prepared.paired else None,
         leads=leads,
+        done=done,
     )
     # a metric of pairs that has no value has no row
     return {name: value for name, value in scores.items() if value.value is not None or PAIRS not in METRICS[name].needs}
 
 
-def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
-    """Outputs (uint8 N×H×W×3 over the test split) that need no training, by name.
+def baselines(prepared: Prepared, *, label: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Outputs (uint8 N×H×W×3 over the test split) that need no training, by name. ``label``: under which the progress of the search for
+    nearest neighbours is shown.
 
     ``target``, the test targets themselves, is what a perfect generator would score; where test targets differ from train targets
     (a split by groups), that is worse than the real-vs-real floor.
@@ -104,7 +127,7 @@ def baselines(prepared: Prepared) -> Iterator[tuple[str, np.ndarray]]:
     yield "copy_input", conditions
     yield "mean_image", np.broadcast_to(mean_image(prepared.rgb("train", "B")), conditions.shape)
     if prepared.paired:
-        nearest = nearest_neighbours(conditions, prepared.rgb("train", "A"))
+        nearest = nearest_neighbours(conditions, prepared.rgb("train", "A"), label=label and f"{label} nearest_neighbour")
         yield "nearest_neighbour", taken(prepared.rgb("train", "B"), nearest)
     if prepared.aligned:
         yield "target", np.asarray(prepared.rgb("test", "B"))
@@ -124,21 +147,29 @@ def mean_image(images: np.ndarray) -> np.ndarray:
     return np.rint(images.sum(axis=0, dtype=np.int64) / len(images)).astype(np.uint8)
 
 
-def nearest_neighbours(images: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """For each of uint8 N×H×W×3 the index of the image in ``among`` at the least mean squared error; the first, if several are."""
+def nearest_neighbours(images: np.ndarray, among: np.ndarray, *, label: str = "") -> np.ndarray:
+    """For each of uint8 N×H×W×3 the index of the image in ``among`` at the least mean squared error; the first, if several are.
+    ``label``: under which the progress is shown; empty: none is."""
     # sums of products of 8-bit integers are exact in float64, in whatever order they are taken
     found = []
-    for rows in range(0, len(images), CHUNK):
-        flat = images[rows : rows + CHUNK].reshape(len(images[rows : rows + CHUNK]), -1).astype(np.float64)
-        best, nearest = np.full(len(flat), np.inf), np.zeros(len(flat), dtype=np.int64)
-        for start in range(0, len(among), CHUNK):
-            other = among[start : start + CHUNK].reshape(len(among[start : start + CHUNK]), -1).astype(np.float64)
-            distances = np.square(other).sum(axis=1)[None] - 2 * flat @ other.T
-            least = distances.argmin(axis=1)
-            nearer = distances[np.arange(len(flat)), least] < best
-            best[nearer], nearest[nearer] = distances.min(axis=1)[nearer], start + least[nearer]
-        found.append(nearest)
+    rows, others = (range(0, len(each), CHUNK) for each in (images, among))
+    with parts(len(rows) * len(others), label, "block") as done:
+        for row in rows:
+            flat = _flat(images[row : row + CHUNK])
+            best, nearest = np.full(len(flat), np.inf), np.zeros(len(flat), dtype=np.int64)
+            for start in others:
+                other = _flat(among[start : start + CHUNK])
+                distances = np.einsum("ij,ij->i", other, other)[None] - 2 * flat @ other.T
+                least = distances.argmin(axis=1)
+                nearer = distances[np.arange(len(flat)), least] < best
+                best[nearer], nearest[nearer] = distances.min(axis=1)[nearer], start + least[nearer]
+                done()
+            found.append(nearest)
     return np.concatenate(found)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float64)
 
 
 def _row(method: str, seed: int, metric: str, judge: str, value: float | None, n_real: int, n_fake: int) -> dict[str, Any]:

@@ -218,13 +218,14 @@ def distribution_scores(
     real_images: Callable[[], np.ndarray],
     conditions: tuple[np.ndarray, np.ndarray] | None = None,
     leads: bool = True,
+    done: Callable[[], object] = lambda: None,
 ) -> dict[str, Value]:
     """What can be said of any set of images beside a set of reals: the metrics that have a floor, by name.
 
     ``images``: uint8 N×H×W×3, with their ``features`` N×D. ``real_images``: gives those behind ``reals``, to the metrics that ask for them.
     ``conditions``: the features of the images' and of the reals' conditions; without them, metrics of pairs are left out.
     ``generator``: for a purpose, a random generator. ``leads``: False for a judge beside the leading one, which is asked only what looks
-    through a judge.
+    through a judge. ``done``: called after each metric.
     """
     own, theirs = conditions or (None, None)
     view = View(
@@ -238,13 +239,18 @@ def distribution_scores(
         generator=generator,
         look=lambda view: Seen(features=features),
     )
-    found = distribution_metrics(paired=conditions is not None)
-    return {metric.name: metric.value(view) for metric in found if leads or metric.judge == "judge"}
+    values: dict[str, Value] = {}
+    for metric in distribution_metrics(paired=conditions is not None, leads=leads):
+        values[metric.name] = metric.value(view)
+        done()
+    return values
 
 
-def distribution_metrics(*, paired: bool) -> list[Metric]:
-    """Those that have a floor; last, and only where the data are ``paired``, the metrics of pairs."""
-    found: Iterable[Metric] = (metric for metric in METRICS.values() if metric.has_floor and (paired or PAIRS not in metric.needs))
+def distribution_metrics(*, paired: bool, leads: bool = True) -> list[Metric]:
+    """Those that have a floor, of a judge that ``leads`` or of one beside it; last, and only where the data are ``paired``, the metrics of
+    pairs."""
+    asked = (metric for metric in METRICS.values() if leads or metric.judge == "judge")
+    found = (metric for metric in asked if metric.has_floor and (paired or PAIRS not in metric.needs))
     return sorted(found, key=lambda metric: PAIRS in metric.needs)
 
 
@@ -263,6 +269,7 @@ def _view(
         channels=prepared.channels,
         samples=outputs,
         targets=prepared.rgb("test", "B") if prepared.aligned else None,
+        known_targets=reference.known_targets,
         reals=reference,
         real_images=lambda: prepared.rgb("train", "B"),
         train_spectrum=reference.spectrum,

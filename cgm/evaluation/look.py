@@ -1,4 +1,4 @@
-"""The one pass over the images of an evaluation."""
+"""The passes over the images of an evaluation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from cgm.evaluation.judges import Judge
 from cgm.evaluation.metrics import checks
 from cgm.evaluation.metrics.derangement import derangement
 from cgm.evaluation.metrics.spectrum import of_outputs, of_targets
-from cgm.evaluation.view import Block, Seen, View
+from cgm.evaluation.view import Block, Seen, View, looked_at
 
 BLOCK = 32
 """Test images that are held in memory at a time, and among which pairgain exchanges targets."""
+KEPT = 2**28
+"""Bytes: perceptual embeddings of a dataset's targets are kept up to here, which is 595 pictures through EfficientNet-Lite0. More are seen
+anew with each run's outputs."""
 
 
 def look(view: View, label: str = "") -> Seen:
@@ -20,7 +23,7 @@ def look(view: View, label: str = "") -> Seen:
     :class:`~cgm.evaluation.view.Seen` holds is kept. ``label``: under which the progress is shown; empty: nothing is."""
     metrics = {metric.column_name: metric.per_image for metric in view.metrics.values() if metric.per_image and not metric.lacking(view)}
     judged, pixels = "judge" in view.looked_through, "none" in view.looked_through
-    blocks = derangement(view.count, view.generator("order"), BLOCK) if view.count > 1 else [np.array([0])]
+    blocks = _blocks(view.count, view.generator("order"))
     aligned = view.targets is not None
     features, target_features = _Rows(view.count), _Rows(view.count)
     values: list[dict[str, np.ndarray]] = []
@@ -51,6 +54,22 @@ def look(view: View, label: str = "") -> Seen:
     )
 
 
+def known_targets(images: np.ndarray, judge: Judge, order: np.random.Generator, label: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Of a dataset's test targets, uint8 N×H×W×3 (a memory map will do): the judge's features N×D and perceptual embeddings N×P, float32;
+    both of no rows where the embeddings would be more than :data:`KEPT`.
+
+    ``order``: the generator of an evaluation's ``order``. The images pass in its blocks, so that the values are an evaluation's own to the
+    last bit. ``label``: as for :func:`look`.
+    """
+    features, embeddings = _Rows(len(images)), _Rows(len(images))
+    if len(images) * judge.look(images[:1])[1].nbytes <= KEPT:
+        for rows in passing(_blocks(len(images), order), len(images), label):
+            found, embedding = looked_at(images[rows], judge)
+            features.put(rows, found)
+            embeddings.put(rows, embedding.cpu().numpy())
+    return features.values, embeddings.values
+
+
 def features_of(images: np.ndarray, judge: Judge, label: str = "") -> np.ndarray:
     """uint8 N×H×W×3 (a memory map will do) → the judge's features, float32 N×D. ``label``: as for :func:`look`."""
     found = _Rows(len(images))
@@ -58,6 +77,10 @@ def features_of(images: np.ndarray, judge: Judge, label: str = "") -> np.ndarray
     for rows in passing(blocks, len(images), label):
         found.put(rows, judge.features(images[rows[0] : rows[-1] + 1]))
     return found.values
+
+
+def _blocks(count: int, order: np.random.Generator) -> list[np.ndarray]:
+    return derangement(count, order, BLOCK) if count > 1 else [np.array([0])]
 
 
 class _Rows:

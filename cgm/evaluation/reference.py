@@ -13,13 +13,15 @@ import torch
 
 from cgm.core.errors import UserError
 from cgm.core.files import replacing
+from cgm.core.progress import passing
 from cgm.core.seeds import numpy_generator
 from cgm.evaluation.judges import Judge, device_of, load_judge
-from cgm.evaluation.look import features_of
+from cgm.evaluation.look import features_of, known_targets
 from cgm.evaluation.metrics.bins import bin_shares, kmeans
 from cgm.evaluation.metrics.blocks import distinct
 from cgm.evaluation.metrics.frechet import Moments, moments
 from cgm.evaluation.metrics.kid import RealPart, kid_real_part
+from cgm.evaluation.metrics.luminance import CHUNK
 from cgm.evaluation.metrics.spectrum import radial_spectrum
 from cgm.evaluation.uncertainty import image_groups
 from cgm.experiment.settings import Evaluation
@@ -69,14 +71,25 @@ class Reference(Reals):
     """float32 M×D: the judge's features of the train conditions, row by row those of :attr:`features`; 0×D where train holds no pairs."""
     test_conditions: np.ndarray
     """float32 N×D: of the test conditions; 0×D likewise."""
+    target_features: np.ndarray
+    target_embeddings: np.ndarray
+    """float32 N×D and N×P: the judge's features and perceptual embeddings of the test targets (:func:`cgm.evaluation.look.known_targets`);
+    of no rows where these are not aligned or too many to be kept."""
     spectrum: np.ndarray
     """The train targets' mean radial spectrum."""
     groups: np.ndarray
     """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`)."""
 
+    @property
+    def known_targets(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return (self.target_features, self.target_embeddings) if len(self.target_features) else None
+
     def save(self, path: str | Path) -> None:
+        """In ``path``, and the embeddings in a file beside it, which is read in parts."""
+        arrays: dict[str, Any] = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+        with replacing(_embeddings(path)) as temporary:
+            np.save(temporary, arrays.pop(EMBEDDINGS))
         with replacing(path) as temporary:
-            arrays: dict[str, Any] = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
             np.savez(temporary, **arrays)
 
     @classmethod
@@ -84,13 +97,21 @@ class Reference(Reals):
         """Raises :class:`UserError` if the file is missing or isn't a reference."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = {item.name: file[item.name] for item in fields(cls)}
+                arrays = {item.name: file[item.name] for item in fields(cls) if item.name != EMBEDDINGS}
+            arrays[EMBEDDINGS] = np.load(_embeddings(path), mmap_mode="r")
         except FileNotFoundError:
             raise UserError(f"{path}: not found; run the stage 'reference' of this dataset first") from None
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: not a reference file ({error}); run the stage 'reference' of this dataset again") from None
         values: dict[str, Any] = {name: str(value) if value.dtype.kind == "U" else value for name, value in arrays.items()}
         return cls(**values)
+
+
+EMBEDDINGS = "target_embeddings"
+
+
+def _embeddings(path: str | Path) -> Path:
+    return Path(path).with_suffix(".targets.npy")
 
 
 Stored = Callable[[], Reference]
@@ -121,6 +142,10 @@ def build_reference(
     features = seen("train", "B")
     reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
     none = features[:0]
+    targets_seen = (none, none)
+    if prepared.aligned:
+        order = numpy_generator(dataset, "", 0, "evaluation/order")
+        targets_seen = known_targets(prepared.rgb("test", "B"), judge, order, label and f"{label} test/B ({judge.name})")
     return Reference(
         **vars(reals),
         judge=judge.name,
@@ -128,9 +153,17 @@ def build_reference(
         data_sha256=prepared.data_sha256,
         conditions=seen("train", "A") if prepared.paired else none,
         test_conditions=seen("test", "A") if prepared.paired else none,
-        spectrum=radial_spectrum(targets)[1].mean(axis=0),
+        target_features=targets_seen[0],
+        target_embeddings=targets_seen[1],
+        spectrum=_mean_spectrum(targets, label and f"{label} train/B (spectra)"),
         groups=image_groups(alike, len(prepared.images("test", "A")), numpy_generator(dataset, "", 0, "evaluation/groups")),
     )
+
+
+def _mean_spectrum(images: np.ndarray, label: str) -> np.ndarray:
+    blocks = passing(np.split(np.arange(len(images)), range(CHUNK, len(images), CHUNK)), len(images), label)
+    found: np.ndarray = np.concatenate([radial_spectrum(images[rows[0] : rows[-1] + 1])[1] for rows in blocks]).mean(axis=0)
+    return found
 
 
 def reals_of(features: np.ndarray, config: Evaluation, generator: np.random.Generator) -> Reals:

@@ -19,7 +19,7 @@ from cgm.data.named import compare, loaded, named
 from cgm.data.prepared import Prepared
 from cgm.data.raster import read_picture
 from cgm.evaluation import stats, uncertainty
-from cgm.evaluation.baselines import floor_scores
+from cgm.evaluation.baselines import floor_splits
 from cgm.evaluation.evaluate import Another, evaluate_outputs
 from cgm.evaluation.judges import device_of, load_judge
 from cgm.evaluation.measures import key_of, planned
@@ -111,9 +111,7 @@ def score(
         floors: dict[str, list[float]] = {}
         held = min(len(made), len(prepared.images("train", "B")) // 2)
         for name, judge in judges.items() if held > 1 else ():
-            known = references[name]()
-            for split in range(config.floor_splits):
-                scores = floor_scores(prepared, known, config, judge, split, leads=name == config.judge)
+            for scores in floor_splits(prepared, references[name](), config, judge, leads=name == config.judge, label=label):
                 for metric, value in scores.items():
                     if value.value is not None:
                         floors.setdefault(key_of(metric, "" if name == config.judge else name), []).append(value.value)

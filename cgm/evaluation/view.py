@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from cgm.core.lazy import np
+from cgm.core.lazy import np, torch
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.metrics.pd import pd
 from cgm.evaluation.metrics.spectrum import radial_spectrum
@@ -71,6 +71,8 @@ class View(Shared):
     """uint8 K×N×H×W×3, perhaps a memory map; all metrics but those of several samples see :attr:`outputs` alone."""
     targets: np.ndarray | None = None
     """uint8 N×H×W×3, the outputs' own targets; None where there are none."""
+    known_targets: tuple[np.ndarray, np.ndarray] | None = None
+    """float32 N×D and N×P: the judge's features and perceptual embeddings of the targets, where they are known already."""
     reals: Reals
     """The train targets as the judge sees them."""
     real_images: Callable[[], np.ndarray]
@@ -230,23 +232,29 @@ class Block(Shared):
 
     @cached_property
     def _look(self) -> tuple[np.ndarray, Tensor]:
-        return self._looked_at(self.outputs)
+        return looked_at(self.outputs, self.view.judge)
 
     @cached_property
     def _look_at_targets(self) -> tuple[np.ndarray, Tensor]:
-        return self._looked_at(self.targets)
+        known = self.view.known_targets
+        if known is None:
+            return looked_at(self.targets, self.view.judge)
+        features, embeddings = (each[self.rows] for each in known)
+        return features, torch.from_numpy(embeddings).to(self.embedding.device)
 
-    def _looked_at(self, images: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        found, embedding = self.view.judge.look(images[:AT_ONCE])
-        features, whole = [found], embedding.new_empty((len(images), embedding.shape[1]))
-        whole[:AT_ONCE] = embedding
-        step = max(min(AT_ONCE, BYTES // embedding[0].nbytes), 1)
-        for start in range(AT_ONCE, len(images), step):
-            del embedding  # before the next one is made
-            found, embedding = self.view.judge.look(images[start : start + step])
-            whole[start : start + step] = embedding
-            features.append(found)
-        return np.concatenate(features), whole
+
+def looked_at(images: np.ndarray, judge: Judge) -> tuple[np.ndarray, Tensor]:
+    """uint8 N×H×W×3, a block → features N×D and perceptual embeddings N×P."""
+    found, embedding = judge.look(images[:AT_ONCE])
+    features, whole = [found], embedding.new_empty((len(images), embedding.shape[1]))
+    whole[:AT_ONCE] = embedding
+    step = max(min(AT_ONCE, BYTES // embedding[0].nbytes), 1)
+    for start in range(AT_ONCE, len(images), step):
+        del embedding  # before the next one is made
+        found, embedding = judge.look(images[start : start + step])
+        whole[start : start + step] = embedding
+        features.append(found)
+    return np.concatenate(features), whole
 
 
 def _mean_spectrum(images: np.ndarray) -> np.ndarray:

@@ -183,7 +183,7 @@ def test_inception_looks_once_for_features_and_maps(inception):
     ]
     (expected,) = peer(torch.from_numpy(images).permute(0, 3, 1, 2))
     features, embeddings = judge.look(images)
-    np.testing.assert_array_equal(features, expected.numpy())
+    np.testing.assert_allclose(features, expected.numpy(), rtol=1e-5, atol=1e-5)  # other layouts and folded sums: float32's rounding
     assert [shapes[name][2] for name in FIXED["inception-2015"].taps] == [147, 71, 35, 17, 8]
     assert embeddings.shape == (2, sum(np.prod(shape[1:]) for shape in shapes.values()))
     assert torch.equal(judge.embeddings(images), embeddings)

@@ -1,6 +1,7 @@
 """Outputs of known faults against the metrics that must see them, through the evaluation as a run uses it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -304,8 +305,34 @@ def test_reference_file(tmp_path, reference):
         Reference.load(paths[1])
 
 
-def test_reference_rows(prepared, reference, judge, perfect):
-    rows = baselines.reference_rows(prepared, reference, CONFIG, judge)
+def test_known_targets_change_no_bit(prepared, reference, judge, target, monkeypatch):
+    """Whether a dataset's reference keeps what the judge sees in the targets, or an evaluation looks at them anew."""
+    outputs = np.roll(target, 1, axis=2)[None]
+    found, table = evaluate_outputs(outputs, prepared, reference, CONFIG, judge)
+    assert len(reference.target_embeddings) == len(table) > 32
+    monkeypatch.setattr("cgm.evaluation.look.KEPT", reference.target_embeddings.nbytes - 1)
+    without = build_reference(prepared, CONFIG, judge)
+    assert without.known_targets is None
+    assert {name for name, value in vars(without).items() if not np.array_equal(value, getattr(reference, name))} == {
+        "target_features",
+        "target_embeddings",
+    }
+    anew, same = evaluate_outputs(outputs, prepared, without, CONFIG, judge)
+    assert anew == found
+    assert same.equals(table)
+
+
+def test_reference_rows(prepared, reference, judge, perfect, capsys, monkeypatch):
+    monkeypatch.setattr("cgm.core.progress.PATIENCE", 0.0)  # as if all took long
+    rows = baselines.reference_rows(prepared, reference, CONFIG, judge, label="reference shapes")
+    told = capsys.readouterr().err
+    floors = re.findall(r"^reference shapes floors \(efficientnet-lite0\): (\d+) of (\d+) parts(, \d+ s left)?$", told, re.MULTILINE)
+    assert len(floors) == 5
+    assert {total for _, total, _ in floors} == {f"{2 * (1 + len(MARGINAL | {'fjd'}))}"}
+    assert all(left for _, _, left in floors[:-1])
+    assert floors[-1][0] == floors[-1][1]
+    assert "reference shapes nearest_neighbour: 1 of 1 blocks\n" in told
+    assert "reference shapes copy_input (efficientnet-lite0): " in told
     value = {(row["method"], row["seed"], row["metric"]): row["value"] for row in rows}
     assert len(value) == len(rows)
     assert {row["metric"] for row in rows if row["method"] == "floor:real"} == MARGINAL | {"fjd"}
@@ -392,6 +419,7 @@ def test_stages(tmp_path, monkeypatch, capsys):
     assert len((folder / "per_image.csv").read_text(encoding="utf-8").splitlines()) == 13
     written = [
         Path("data/reference/shapes/efficientnet-lite0.npz"),
+        Path("data/reference/shapes/efficientnet-lite0.targets.npy"),
         Path("data/reference/shapes/scores.json"),
         *folder.glob("*.json"),
         *folder.glob("*.csv"),

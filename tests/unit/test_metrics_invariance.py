@@ -66,7 +66,8 @@ def test_order(tmp_path, outputs, prepared, reference, judge, before):
     folder = prepare(tmp_path / "shapes")
     for side in "AB":
         np.save(folder / "test" / f"{side}.npy", prepared.images("test", side)[order])
-    turned = Reference(**{**vars(reference), "test_conditions": reference.test_conditions[order]})
+    of_test = {name: getattr(reference, name)[order] for name in ("test_conditions", "target_features", "target_embeddings")}
+    turned = Reference(**{**vars(reference), **of_test})
     found, table = evaluate_outputs(outputs[order][None], open_prepared(folder), turned, CONFIG, judge)
     same(found, before[0], but=("pairgain",))
     for name in ("mae", "ssim", "gradient_ratio", "nearest_output", "retrieval", "precision"):

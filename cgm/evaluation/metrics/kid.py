@@ -122,7 +122,7 @@ def _weighted(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Ten
     for rows, products in gram(x, y):
         root = products.div_(x.shape[1]).add_(1)
         kernel = root.square().mul_(root)
-        total += ((weights_x[:, rows] @ kernel) * weights_y).sum(1)
+        total += (weights_x[:, rows] @ kernel).mul_(weights_y).sum(1)
     return total
 
 
