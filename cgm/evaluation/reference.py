@@ -14,6 +14,7 @@ import torch
 from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.core.seeds import numpy_generator
+from cgm.evaluation.inputs import kept_together, recurring
 from cgm.evaluation.judges import Judge, device_of, load_judge
 from cgm.evaluation.look import features_of
 from cgm.evaluation.metrics.bins import bin_shares, kmeans
@@ -72,7 +73,10 @@ class Reference(Reals):
     spectrum: np.ndarray
     """The train targets' mean radial spectrum."""
     groups: np.ndarray
-    """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`)."""
+    """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`). Images
+    with the same input are in one group."""
+    inputs: np.ndarray
+    """N: the number of each test image's input; images with the same input have the same one (:mod:`cgm.evaluation.inputs`)."""
 
     def save(self, path: str | Path) -> None:
         with replacing(path) as temporary:
@@ -102,10 +106,17 @@ def opened(reference: Reference | Stored) -> Reference:
 
 
 def build_reference(
-    prepared: Prepared, config: Evaluation, judge: Judge | None = None, alike: Sequence[str] | None = None, *, label: str = ""
+    prepared: Prepared,
+    config: Evaluation,
+    judge: Judge | None = None,
+    alike: Sequence[str] | None = None,
+    *,
+    inputs_known: bool = True,
+    label: str = "",
 ) -> Reference:
     """The reference of a dataset. ``judge``: if ``config``'s is loaded already. ``alike``: a label for each test condition; those with the
-    same one belong together, as crops of one photograph do. None: nothing is known of that. ``label``: under which the progress of the
+    same one belong together, as crops of one photograph do. None: nothing is known of that. ``inputs_known``: False where something else
+    than the inputs stands in ``prepared`` as A. ``label``: under which the progress of the
     passes over the images is shown; empty: nothing is.
 
     Raises :class:`UserError` where there is but one train target.
@@ -121,6 +132,8 @@ def build_reference(
     features = seen("train", "B")
     reals = reals_of(features, config, numpy_generator(dataset, "", 0, "evaluation/reference"))
     none = features[:0]
+    conditions = prepared.rgb("test", "A")
+    inputs = recurring(conditions) if inputs_known else np.arange(len(conditions))
     return Reference(
         **vars(reals),
         judge=judge.name,
@@ -129,7 +142,8 @@ def build_reference(
         conditions=seen("train", "A") if prepared.paired else none,
         test_conditions=seen("test", "A") if prepared.paired else none,
         spectrum=radial_spectrum(targets)[1].mean(axis=0),
-        groups=image_groups(alike, len(prepared.images("test", "A")), numpy_generator(dataset, "", 0, "evaluation/groups")),
+        groups=image_groups(kept_together(alike, inputs), len(inputs), numpy_generator(dataset, "", 0, "evaluation/groups")),
+        inputs=inputs,
     )
 
 
