@@ -55,15 +55,20 @@ def rms(differences: np.ndarray) -> np.ndarray:
     return found
 
 
-def rows_of(view: View) -> dict[int, np.ndarray]:
-    """For each input with several different targets the test images that have it, at most :data:`MOST`. By the input's number."""
-    if view.inputs is None or view.targets is None:
-        return {}
-    order = np.argsort(view.inputs, kind="stable")
-    runs = np.split(order, np.flatnonzero(np.diff(view.inputs[order])) + 1)
-    found = {int(view.inputs[rows[0]]): rows[:MOST] for rows in runs if len(rows) > 1}
-    targets = view.targets
+def rows_by_input(inputs: np.ndarray, targets: np.ndarray) -> dict[int, np.ndarray]:
+    """For each input with several different targets, by its number, the images that have it, at most :data:`MOST`.
+
+    ``inputs``: N, the number of each image's input; ``targets``: uint8 N×H×W×C.
+    """
+    order = np.argsort(inputs, kind="stable")
+    runs = np.split(order, np.flatnonzero(np.diff(inputs[order])) + 1)
+    found = {int(inputs[rows[0]]): rows[:MOST] for rows in runs if len(rows) > 1}
     return {number: rows for number, rows in found.items() if any((targets[row] != targets[rows[0]]).any() for row in rows[1:])}
+
+
+def rows_of(view: View) -> dict[int, np.ndarray]:
+    """:func:`rows_by_input` of the test images."""
+    return {} if view.inputs is None or view.targets is None else rows_by_input(view.inputs, view.targets)
 
 
 def spreads(view: View) -> np.ndarray:

@@ -9,6 +9,8 @@ FIGURES: Registry[Figure] = Registry(
         "plane": "cgm.report.figures.plane:PLANE",
         "grid": "cgm.report.figures.grid:GRID",
         "samples": "cgm.report.figures.samples:SAMPLES",
+        "manifold": "cgm.report.figures.manifold:MANIFOLD",
+        "answers": "cgm.report.figures.answers:ANSWERS",
         "spectrum": "cgm.report.figures.spectrum:SPECTRUM",
         "budget": "cgm.report.figures.budget:BUDGET",
         "validation": "cgm.report.figures.validation:VALIDATION",
