@@ -19,8 +19,8 @@ def recurring(images: np.ndarray) -> np.ndarray:
 
 def kept_together(alike: Sequence[str] | None, inputs: np.ndarray) -> Sequence[str]:
     """N labels such that images with the same label in ``alike`` (None: nothing is known of that) or the same input have the same one."""
-    names = [f"{number:012d}" for number in range(len(inputs))] if alike is None else list(alike)
-    union, first = Groups(), dict[int, str]()
+    names = [("", f"{number:012d}") for number in range(len(inputs))] if alike is None else [("", label) for label in alike]
+    union, first = Groups(), dict[int, tuple[str, str]]()
     for name, number in zip(names, inputs.tolist(), strict=True):
         union.join(first.setdefault(number, name), name)
-    return [str(union.of(name)) for name in names]
+    return [union.of(name)[1] for name in names]
