@@ -47,7 +47,8 @@ def answers_sheet(results: Results, dataset: DatasetResult) -> Picture | None:
         takeaway=takeaway,
         note=f"Rows are inputs that stand in the test set with several targets: those with most of them, else by the smallest SHA-256 of "
         f"their ids. At most {MODES} targets, the most frequent first. Outputs of each method's first seed that is ok.",
-        alt=f"Grid of images for {dataset.name}: {labels.plural(len(chosen), 'row')} of inputs, columns {labels.listing(headings)}. {takeaway}",
+        alt=f"Grid of images for {dataset.name}: {labels.plural(len(chosen), 'row')} of inputs, columns {labels.listing(headings)}. "
+        f"{takeaway}",
         image=image,
         width=width,
     )
