@@ -26,7 +26,8 @@ NAME = "manifold"
 SETTINGS = SOURCES[NAME].Settings(source=NAME, image_size=32, kimg=1.0)
 NEAR = 0.45
 """Tolerance, in units of the targets' spread, for an output that lies on the mean or on the median: about half of what is between those."""
-METHODS = ("mae", "mse", "cgan")
+DECIDED = ("cgan", "pix2pix_l10")
+METHODS = ("mae", "mse", *DECIDED)
 
 
 def made(folder):
@@ -81,7 +82,7 @@ def test_it_is_the_same_everywhere(prepared, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_losses_land(tmp_path, seed):
     """Trained as in the default experiment. MSE ends on the mean and MAE on the median: nearer than :data:`NEAR`, and to nothing else so
-    near. cGAN does not average: it decides for a mode, and is nearer to it than to mean and median."""
+    near. With cGAN, alone and beside an L1 term of little weight, G decides for a mode, and is nearer to it than to mean and median."""
     from tiny_runs import ROOT
 
     from pipeline.train import train
@@ -103,8 +104,10 @@ def test_where_losses_land(tmp_path, seed):
     mean, median, mode = "mean_distance", "median_distance", "mode_distance"
     assert found["mse"][mean] < NEAR < min(found["mse"][median], found["mse"][mode])
     assert found["mae"][median] < NEAR < min(found["mae"][mean], found["mae"][mode])
-    assert found["cgan"][mode] < min(found["cgan"][mean], found["cgan"][median])
-    assert found["cgan"]["modes_found"] >= 0.3 > max(found["mse"]["modes_found"], found["mae"]["modes_found"])
+    assert found["mse"]["modes_found"] == found["mae"]["modes_found"] == 0
+    for method in DECIDED:
+        assert found[method][mode] < min(found[method][mean], found[method][median])
+        assert found[method]["modes_found"] >= min(WEIGHTS.values()) / sum(WEIGHTS.values())
 
 
 def scored(data, outputs):
