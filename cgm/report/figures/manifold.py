@@ -59,7 +59,7 @@ def manifold(results: Results, dataset: DatasetResult) -> Picture | None:
         axes.margins(0.12)
         for mode in modes:
             axes.plot(*zip((0.0, 0.0), mode, strict=True), color=theme.grid, linewidth=1.2, zorder=1)
-        axes.scatter(*modes.T, s=60 + 900 * weights, color=theme.muted, alpha=0.45, linewidths=0, zorder=2)
+        axes.scatter(modes[:, 0], modes[:, 1], s=60 + 900 * weights, color=theme.muted, alpha=0.45, linewidths=0, zorder=2)
         axes.plot(0, 0, "P", color=theme.ground, markersize=12, markeredgecolor=theme.ink, markeredgewidth=1.3, zorder=3)
         axes.plot(*median, "d", color=theme.ground, markersize=10, markeredgecolor=theme.ink, markeredgewidth=1.3, zorder=3)
         for method, all_ in dots.items():
