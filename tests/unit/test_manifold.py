@@ -81,8 +81,8 @@ def test_it_is_the_same_everywhere(prepared, tmp_path):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_losses_land(tmp_path, seed):
     """Trained as in the default experiment. MSE ends on the mean and MAE on the median: nearer than :data:`NEAR`, and to nothing else so
-    near. With cGAN beside an L1 term of little weight, G decides for a mode, and is nearer to it than to mean and median. cGAN alone averages
-    nothing, and is far from both, but may end between two modes."""
+    near. With cGAN beside an L1 term of little weight, G decides for a mode, and is nearer to it than to mean and median. cGAN alone
+    averages nothing, and is far from both, but may end between two modes."""
     from tiny_runs import ROOT
 
     from pipeline.train import train

@@ -48,7 +48,7 @@ def manifold(results: Results, dataset: DatasetResult) -> Picture | None:
                 where = placed(outputs[:, rows[0]].reshape(len(outputs), -1) / 255)
                 dots.setdefault(method, []).extend((run.seed, sample, float(x), float(y)) for sample, (x, y) in enumerate(where))
     places = results.places
-    centres = {method: (fmean(x for _, _, x, _ in all_), fmean(y for *_, y in all_)) for method, all_ in dots.items()}
+    named = {method: all_[0][2:] for method, all_ in dots.items()}
 
     def draw(figure: Canvas, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -68,10 +68,10 @@ def manifold(results: Results, dataset: DatasetResult) -> Picture | None:
                 chosen = [(x, y) for _, sample, x, y in all_ if (sample == 0) == first]
                 if chosen:
                     axes.plot(*zip(*chosen, strict=True), marker, color=colour, markersize=size, alpha=alpha, markeredgewidth=0, zorder=4)
-        anchors = [*map(tuple, modes.tolist()), (0.0, 0.0), (float(median[0]), float(median[1])), *centres.values()]
+        anchors = [*map(tuple, modes.tolist()), (0.0, 0.0), (float(median[0]), float(median[1])), *named.values()]
         texts = [f"{100 * weight:.0f}% of targets" for weight in weights] + ["mean", "median"]
-        texts += [labels.method_title(method, dataset.methods[method]) for method in centres]
-        colours = [theme.muted] * len(weights) + [theme.ink] * 2 + [readable(theme.colour(places[method]), theme) for method in centres]
+        texts += [labels.method_title(method, dataset.methods[method]) for method in named]
+        colours = [theme.muted] * len(weights) + [theme.ink] * 2 + [readable(theme.colour(places[method]), theme) for method in named]
         place_labels(axes, anchors, texts, colours, [(x, y) for all_ in dots.values() for _, _, x, y in all_], theme)
 
     listed: list[tuple[object, ...]] = [
@@ -96,7 +96,7 @@ def manifold(results: Results, dataset: DatasetResult) -> Picture | None:
         title="Where each loss lands among the plausible pictures of one input",
         takeaway=takeaway,
         note=f"One input ({name}), which stands in the test set with {len(answers.modes)} different targets: grey discs, the larger the "
-        "more frequent. Large marks: a seed's first output; small ones: its further samples; a label stands at their middle. The axes are "
+        "more frequent. Large marks: a seed's first output; small ones: its further samples; a label stands at the first seed. Axes: "
         "the two principal components of the targets; their plane is turned by 45° about the first, so that the median, which lies off it, "
         "is seen beside the mean. What an output has wrong in other directions doesn't show here; the distances in the table hold all.",
         alt=f"Scatter plot for {dataset.name}: the targets of one input, their mean and median, and the outputs of {titles}. {takeaway}",
