@@ -275,6 +275,7 @@ def _view(
         train_spectrum=reference.spectrum,
         conditions=reference.test_conditions if prepared.paired else None,
         real_conditions=reference.conditions if prepared.paired else None,
+        inputs=reference.inputs,
         judge=judge,
         lpips=lpips,
         config=config,

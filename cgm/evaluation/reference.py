@@ -15,6 +15,7 @@ from cgm.core.errors import UserError
 from cgm.core.files import replacing
 from cgm.core.progress import passing
 from cgm.core.seeds import numpy_generator
+from cgm.evaluation.inputs import kept_together, recurring
 from cgm.evaluation.judges import Judge, device_of, load_judge
 from cgm.evaluation.look import features_of, known_targets
 from cgm.evaluation.metrics.bins import bin_shares, kmeans
@@ -78,7 +79,10 @@ class Reference(Reals):
     spectrum: np.ndarray
     """The train targets' mean radial spectrum."""
     groups: np.ndarray
-    """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`)."""
+    """N: the group of each test image, by which intervals over images are made (:func:`cgm.evaluation.uncertainty.image_groups`). Images
+    with the same input are in one group."""
+    inputs: np.ndarray
+    """N: the number of each test image's input; images with the same input have the same one (:mod:`cgm.evaluation.inputs`)."""
 
     @property
     def known_targets(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -123,10 +127,17 @@ def opened(reference: Reference | Stored) -> Reference:
 
 
 def build_reference(
-    prepared: Prepared, config: Evaluation, judge: Judge | None = None, alike: Sequence[str] | None = None, *, label: str = ""
+    prepared: Prepared,
+    config: Evaluation,
+    judge: Judge | None = None,
+    alike: Sequence[str] | None = None,
+    *,
+    inputs_known: bool = True,
+    label: str = "",
 ) -> Reference:
     """The reference of a dataset. ``judge``: if ``config``'s is loaded already. ``alike``: a label for each test condition; those with the
-    same one belong together, as crops of one photograph do. None: nothing is known of that. ``label``: under which the progress of the
+    same one belong together, as crops of one photograph do. None: nothing is known of that. ``inputs_known``: False where something else
+    than the inputs stands in ``prepared`` as A. ``label``: under which the progress of the
     passes over the images is shown; empty: nothing is.
 
     Raises :class:`UserError` where there is but one train target.
@@ -146,6 +157,8 @@ def build_reference(
     if prepared.aligned:
         order = numpy_generator(dataset, "", 0, "evaluation/order")
         targets_seen = known_targets(prepared.rgb("test", "B"), judge, order, label and f"{label} test/B ({judge.name})")
+    conditions = prepared.rgb("test", "A")
+    inputs = recurring(conditions) if inputs_known else np.arange(len(conditions))
     return Reference(
         **vars(reals),
         judge=judge.name,
@@ -156,7 +169,8 @@ def build_reference(
         target_features=targets_seen[0],
         target_embeddings=targets_seen[1],
         spectrum=_mean_spectrum(targets, label and f"{label} train/B (spectra)"),
-        groups=image_groups(alike, len(prepared.images("test", "A")), numpy_generator(dataset, "", 0, "evaluation/groups")),
+        groups=image_groups(kept_together(alike, inputs), len(inputs), numpy_generator(dataset, "", 0, "evaluation/groups")),
+        inputs=inputs,
     )
 
 

@@ -88,7 +88,8 @@ def score(
         references: dict[str, Stored] = {}
         for name, judge in judges.items():
             path = prepared.folder / f"{name}.npz"
-            build_reference(prepared, config, judge, label=label and f"{label}, reference").save(path)
+            found = build_reference(prepared, config, judge, inputs_known=inputs is not None, label=label and f"{label}, reference")
+            found.save(path)
             references[name] = partial(Reference.load, path)
         lead, reference = judges[config.judge], references[config.judge]
         others = [Another(name=each.name, judge=judges[each.name], reference=references[each.name]) for each in config.others]

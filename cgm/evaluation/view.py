@@ -82,6 +82,8 @@ class View(Shared):
     conditions: np.ndarray | None = None
     real_conditions: np.ndarray | None = None
     """float32 N×D and M×D: the judge's features of the outputs' and of the train targets' conditions; None where train holds no pairs."""
+    inputs: np.ndarray | None = None
+    """N: the number of each image's input; images with the same input have the same one. None: nothing is known of that."""
     judge: Judge
     lpips: WantedLPIPS | None = None
     config: Evaluation

@@ -56,7 +56,7 @@ def test_experiment_keeps_an_edited_experiment(project: Path, capsys: pytest.Cap
 
 def test_an_unknown_experiment_lists_the_known(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = fails(capsys, "experiment", "smokee")
-    assert "ablations, budget, canonical, default, full, losses, smoke" in error
+    assert "ablations, budget, canonical, colourings, default, full, losses, smoke" in error
     assert (project / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
 
 

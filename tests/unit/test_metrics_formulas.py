@@ -417,6 +417,7 @@ def test_registry():
         mae mse psnr ssim ms_ssim pd lpips  kid fid fjd precision recall density coverage
         vendi_ratio ndb jsd distinct_share near_duplicate_share intra_diversity  pairgain retrieval
         highfreq_ratio gradient_ratio colourfulness_ratio spectrum_distance
+        mean_distance median_distance mode_distance modes_found saturation_lost
     """
     assert [*METRICS] == names.split()
     for name, spec in METRICS.items():

@@ -10,6 +10,7 @@ SOURCES: Registry[Source] = Registry(
         "fluent": "cgm.data.sources.fluent:FLUENT",
         "fluent-unpaired": "cgm.data.sources.fluent:FLUENT_UNPAIRED",
         "photos": "cgm.data.sources.photos:PHOTOS",
+        "manifold": "cgm.data.sources.manifold:MANIFOLD",
         "folder": "cgm.data.sources.folder:FOLDER",
         "url": "cgm.data.sources.url:URL",
         "facades": "cgm.data.sources.canonical:FACADES",

@@ -32,5 +32,10 @@ METRICS: Registry[Metric] = Registry(
         "gradient_ratio": "cgm.evaluation.metrics.gradient_ratio:GRADIENT_RATIO",
         "colourfulness_ratio": "cgm.evaluation.metrics.colourfulness_ratio:COLOURFULNESS_RATIO",
         "spectrum_distance": "cgm.evaluation.metrics.spectrum_distance:SPECTRUM_DISTANCE",
+        "mean_distance": "cgm.evaluation.metrics.mean_distance:MEAN_DISTANCE",
+        "median_distance": "cgm.evaluation.metrics.median_distance:MEDIAN_DISTANCE",
+        "mode_distance": "cgm.evaluation.metrics.mode_distance:MODE_DISTANCE",
+        "modes_found": "cgm.evaluation.metrics.modes_found:MODES_FOUND",
+        "saturation_lost": "cgm.evaluation.metrics.saturation_lost:SATURATION_LOST",
     },
 )

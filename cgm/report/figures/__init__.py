@@ -9,6 +9,8 @@ FIGURES: Registry[Figure] = Registry(
         "plane": "cgm.report.figures.plane:PLANE",
         "grid": "cgm.report.figures.grid:GRID",
         "samples": "cgm.report.figures.samples:SAMPLES",
+        "manifold": "cgm.report.figures.manifold:MANIFOLD",
+        "answers": "cgm.report.figures.answers:ANSWERS",
         "swap": "cgm.report.figures.swap:SWAP",
         "collapse": "cgm.report.figures.collapse:COLLAPSE",
         "round_trip": "cgm.report.figures.round_trip:ROUND_TRIP",
