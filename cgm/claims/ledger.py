@@ -1,0 +1,141 @@
+"""``claims.yaml``: what is claimed, and what would show it, written down before the results decide.
+
+Every mistake in the file is one line that names the file, the claim and the key. ``docs/claims.md`` describes it for users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from cgm.core.errors import UserError
+from cgm.core.registry import nearest
+from cgm.core.settings import Model, Positive
+from cgm.experiment.reading import explain, read_yaml
+
+LEDGER = Path("claims.yaml")
+ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Text = Annotated[str, Field(min_length=1)]
+Expected = Literal["higher", "lower", "nearer", "same"]
+Row = Annotated[str, Field(pattern=r"^(baseline|floor):[a-z_]+$|^chance$")]
+"""Of the reference: what needs no training, what real images score against real ones, what guessing scores."""
+
+
+class Against(Model):
+    """The other side of a comparison: exactly one of its keys, or ``arm`` and ``metric`` together."""
+
+    arm: str | None = None
+    """Another entry of ``methods``, on the same metric."""
+    metric: str | None = None
+    """Another metric, of the same arm (or of ``arm``)."""
+    value: float | None = None
+    """A number."""
+    row: Row | None = None
+    """A row of the reference: ``baseline:copy_input``, ``floor:real``, ``chance``."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1 and given != ["arm", "metric"]:
+            raise ValueError(f"found {' and '.join(given) or 'nothing'}, expected one of arm, metric, value, row, or arm and metric")
+        return self
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.value:g}"
+        return " ".join(part for part in (self.arm, self.metric, self.row) if part)
+
+
+class Test(Model):
+    """One comparison, which can be true or false of a dataset."""
+
+    __test__ = False
+    """No test of pytest's."""
+
+    metric: str
+    """A measure, as ``results.csv`` and ``metrics.json`` name it (``kid``, ``kid:inception-2015``), or a quantity
+    (:data:`cgm.report.quantities.QUANTITIES`)."""
+    arm: str
+    """The entry of ``methods`` that the test speaks of."""
+    against: Against
+    contrast: Literal["difference", "ratio"] = "difference"
+    """How the sides are compared: a − b, or a ÷ b (positive numbers), whose logarithm is tested."""
+    expect: Expected
+    """Of the arm beside the other side. ``nearer``: to the metric's target. ``same``: within δ."""
+    delta: Positive
+    """δ, the smallest difference that matters, in the metric's unit; of a ratio as a share: 0.1 is 10% more."""
+    because: Text
+    """Why it is this one, in a sentence."""
+
+
+class Claim(Model):
+    """A statement, and the tests of which all have to hold if it is to hold."""
+
+    id: str
+    sentence: Text
+    """The statement, in words that need no context."""
+    source: Text
+    datasets: Literal["paired", "unpaired", "all"] | tuple[str, ...] = Field(strict=False)
+    """Names, or a group of params.yaml."""
+    tests: Annotated[tuple[Test, ...], Field(min_length=1, strict=False)]
+    min_seeds: Annotated[int, Field(ge=2)] = 3
+    """Fewer seeds with values: NOT TESTED."""
+    competent: bool = False
+    """Whether the arms have to be trained to competence; where they aren't: NOT TESTED. Else the finding only says so."""
+    control: Text
+    """What else could bring the effect about, and how it is held off."""
+    caveat: Text
+    """What the verdict doesn't say."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(arm for test in self.tests for arm in (test.arm, test.against.arm) if arm))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The claims in the file's order. ``sha256``: of the file; empty where there is none."""
+
+    claims: tuple[Claim, ...]
+    sha256: str = ""
+    name: str = str(LEDGER)
+
+
+class _File(Model):
+    claims: tuple[Any, ...] = Field(strict=False)
+
+
+def load_ledger(path: str | Path = LEDGER) -> Ledger:
+    """Read and validate ``claims.yaml``; an empty ledger where there is no such file. Raises :class:`UserError`."""
+    path = Path(path)
+    if not path.exists():
+        return Ledger((), name=path.name)
+    raw = read_yaml(path, remedy="write it, or leave it out")
+    return Ledger(parse_claims(raw, name=path.name), hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
+
+
+def parse_claims(raw: Any, *, name: str = str(LEDGER)) -> tuple[Claim, ...]:
+    """Validate what YAML gave; see :func:`load_ledger`."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("claims"), list):
+        raise UserError(f"{name}: found {type(raw).__name__} without a list 'claims', expected claims: [...]")
+    if unknown := [str(key) for key in raw if key != "claims"]:
+        raise UserError(f"{name}: {unknown[0]}: unknown key{nearest(unknown[0], ['claims'])}")
+    found: dict[str, Claim] = {}
+    for place, entry in enumerate(raw["claims"], start=1):
+        if not isinstance(entry, dict):
+            raise UserError(f"{name}: claim {place}: found {entry!r}, expected a mapping of settings")
+        identity = entry.get("id")
+        if not isinstance(identity, str) or not ID.fullmatch(identity):
+            raise UserError(f"{name}: claim {place}: id: found {identity!r}, expected lower-case letters and digits, joined by hyphens")
+        if identity in found:
+            raise UserError(f"{name}: {identity}: id: stands there twice; give one of the claims another")
+        try:
+            found[identity] = Claim.model_validate(entry)
+        except ValidationError as error:
+            raise UserError(f"{name}: {identity}: {explain(error, Claim)}") from None
+    return tuple(found.values())
