@@ -10,11 +10,13 @@ from pathlib import Path
 
 from cgm.experiment.params import Params
 from cgm.report import labels
+from cgm.report.browser import browse
 from cgm.report.digest import digest
 from cgm.report.figures import FIGURES
 from cgm.report.page import index_page, table_page
 from cgm.report.plotting import render
 from cgm.report.results import collect, tidy_csv
+from cgm.report.script import script
 from cgm.report.table_format import to_csv, to_latex, to_markdown
 from cgm.report.tables import TABLES
 
@@ -47,8 +49,12 @@ def build(params: Params, root: str | Path = ".", without: Mapping[str, str] | N
         for suffix, text in (("csv", to_csv(table)), ("md", to_markdown(table)), ("tex", to_latex(table)), ("html", table_page(table))):
             cited[f"tables/{table.name}.{suffix}"] = text.encode()
     cited.update({f"pictures/{picture.name}.png": picture.image for picture in pictures if picture.is_sheet})
+    browsed = [found for dataset in results.datasets if (found := browse(dataset))]
+    for found in browsed:
+        cited.update(found.files)
     drawings = {name: files["svg"] for name, files in rendered.items()}
-    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv).encode()
+    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv, browsed=browsed).encode()
+    cited["page.js"] = script()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(cited.items())}
     cited[MANIFEST] = (json.dumps({"sha256": digests}, indent=2) + "\n").encode()
 

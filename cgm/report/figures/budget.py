@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from cgm.evaluation import stats
 from cgm.evaluation.measures import metric_of
 from cgm.evaluation.uncertainty import Difference, Estimate
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.figures.figure import Figure, Picture
 from cgm.report.parameter_paths import Path, paths_of, settings_of
 from cgm.report.plotting import MARKERS, Theme, csv_bytes
@@ -70,6 +70,29 @@ def budget(results: Results, dataset: DatasetResult) -> Picture | None:
             handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(list(handles.values()), [*handles], loc="outside lower center", ncols=4)
 
+    panels = tuple(
+        charts.curves(
+            headings[metric],
+            "thousand images seen",
+            [
+                (charts.key(name, places[base[name]], base[name]), _scaled(points, metric_of(metric).scale))
+                for name, points in found.items()
+            ],
+            middle="mean",
+            ends=("lower end", "upper end"),
+            log_across=True,
+            bars=True,
+            rules=[
+                (
+                    charts.Key(label=labels.reference_title(name), colour=charts.MUTED, symbol=charts.LINE),
+                    stats.t_interval(values).mean * metric_of(metric).scale,
+                )
+                for name, values in references[metric].items()
+                if values
+            ],
+        )
+        for metric, found in curves.items()
+    )
     rows: list[tuple[object, ...]] = []
     for metric, found in curves.items():
         for points in found.values():
@@ -94,6 +117,7 @@ def budget(results: Results, dataset: DatasetResult) -> Picture | None:
         alt=f"Line plots for {dataset.name} of {labels.listing(list(headings.values()))} against images seen, for "
         f"{labels.listing(list(dict.fromkeys(name for found in curves.values() for name in found)))}. {takeaway}",
         csv=csv_bytes(("dataset", "method", "kimg", "metric", "mean", "half_width", "n"), rows),
+        charts=panels,
         draw=draw,
         size=(8.2, 3.9),
     )
@@ -102,6 +126,14 @@ def budget(results: Results, dataset: DatasetResult) -> Picture | None:
 def _points(dataset: DatasetResult, path: Path, metric: str) -> Points:
     found = [(float(kimg), entry, dataset.estimate(entry, metric)) for kimg, entry in path.points]
     return [(kimg, entry, each) for kimg, entry, each in found if each is not None]
+
+
+def _scaled(points: Points, scale: float) -> charts.Curve:
+    """Mean and the ends of its interval, as the tables scale them."""
+    return [
+        (kimg, scale * each.mean, *(scale * (each.mean + sign * (each.half_width or 0.0)) for sign in (-1, 1)), each.n_seeds)
+        for kimg, _, each in points
+    ]
 
 
 def _base(dataset: DatasetResult, path: Path) -> str:
@@ -145,4 +177,4 @@ def _kind(change: Difference | None) -> str:
     return "surely better" if change.mean < 0 else "surely worse"
 
 
-BUDGET = Figure(kind="budget", make=budget)
+BUDGET = Figure(kind="budget", make=budget, group="ablations")

@@ -1,0 +1,52 @@
+"""What the cards of the page show of verdicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from cgm.claims.verdict import KINDS, Kind, Outcome, Verdict
+
+EXPECTED = {
+    "higher": "higher by more than δ",
+    "lower": "lower by more than δ",
+    "nearer": "nearer to the target by more than δ",
+    "same": "within ±δ",
+}
+REACH = 4.0
+"""A drawing goes so many δ to either side; an interval that goes further ends in an arrow."""
+
+
+def counts(verdicts: Sequence[Verdict]) -> list[tuple[Kind, int]]:
+    """How many of each kind there are, in the kinds' order."""
+    found = Counter(verdict.kind for verdict in verdicts)
+    return [(kind, found[kind]) for kind in KINDS if found[kind]]
+
+
+def slug(kind: Kind) -> str:
+    """``no-material-difference``: a class of the style sheet."""
+    return kind.lower().replace(" ", "-")
+
+
+def p_value(p: float | None) -> str:
+    """As papers print it."""
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def drawing(outcome: Outcome) -> Markup:
+    """The interval beside the zone of ±δ, in which nothing matters; to the right is as claimed. Empty where nothing was tested."""
+    effect, delta = outcome.evidence.effect, outcome.evidence.delta
+    if effect is None or delta <= 0:
+        return Markup("")
+    sign = -1 if outcome.test.expect in ("lower", "nearer") else 1
+    middle, half = sign * effect.mean / delta, effect.half_width / delta
+    low, high, dot = (max(-REACH, min(REACH, value)) for value in (middle - half, middle + half, middle))
+    arrows = [end for end, beyond in ((REACH, middle + half > REACH), (-REACH, middle - half < -REACH)) if beyond]
+    tips = "".join(f'<path d="M{end - 0.3 * end / REACH:.2f},-.3L{end},0L{end - 0.3 * end / REACH:.2f},.3"/>' for end in arrows)
+    return Markup(
+        f'<svg class="interval" viewBox="{-REACH - 0.3} -1 {2 * REACH + 0.6} 2" aria-hidden="true">'
+        f'<rect x="-1" y="-1" width="2" height="2"/><path class="zero" d="M0,-1V1"/><path d="M{low:.2f},0H{high:.2f}"/>{tips}'
+        f'<circle cx="{dot:.2f}" cy="0" r=".28"/></svg>'
+    )
