@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from cgm.core.errors import UserError
 from cgm.core.registry import nearest
@@ -20,6 +20,7 @@ from cgm.experiment.reading import explain, read_yaml
 
 LEDGER = Path("claims.yaml")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Text = Annotated[str, Field(min_length=1)]
 Expected = Literal["higher", "lower", "nearer", "same"]
 Row = Annotated[str, Field(pattern=r"^(baseline|floor):[a-z_]+$|^chance$")]
@@ -80,9 +81,12 @@ class Claim(Model):
     sentence: Text
     """The statement, in words that need no context."""
     source: Text
-    datasets: Literal["paired", "unpaired", "all"] | tuple[str, ...] = Field(strict=False)
-    """Names, or a group of params.yaml."""
-    tests: Annotated[tuple[Test, ...], Field(min_length=1, strict=False)]
+    datasets: Names
+    """Names, or groups of ``params.yaml``: ``paired``, ``unpaired``, ``all``. ``networks``: the frozen networks that the experiment looks
+    through, in place of datasets."""
+    not_on: Names = []
+    """Datasets of the group of which the claim doesn't speak."""
+    tests: Annotated[list[Test], Field(min_length=1)]
     min_seeds: Annotated[int, Field(ge=2)] = 3
     """Fewer seeds with values: NOT TESTED."""
     competent: bool = False
@@ -104,10 +108,6 @@ class Ledger:
     claims: tuple[Claim, ...]
     sha256: str = ""
     name: str = str(LEDGER)
-
-
-class _File(Model):
-    claims: tuple[Any, ...] = Field(strict=False)
 
 
 def load_ledger(path: str | Path = LEDGER) -> Ledger:

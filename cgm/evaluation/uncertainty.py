@@ -69,6 +69,12 @@ class Estimate:
     over: Source | None
     """What the interval speaks of anew. "images": there is one seed, and it speaks of this one training. "seeds": of these images."""
 
+    def below(self, distance: float) -> float | None:
+        """The probability that chance brings less than ``distance`` from the truth; None where there is no interval."""
+        if self.error is None:
+            return None
+        return _below(distance / self.error, self.seed_share, self.df) if self.error > 0 else (float(np.sign(distance)) + 1) / 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Estimate):
@@ -79,18 +85,12 @@ class Difference(Estimate):
     @property
     def p(self) -> float | None:
         """Two-sided; None where there is no interval."""
-        below = self._below(-abs(self.mean))
+        below = self.below(-abs(self.mean))
         return None if below is None else min(1.0, 2 * below)
 
     def confidence(self, margin: float = 0.0) -> float | None:
         """The t-probability that a is truly better than b; with a ``margin``, that it is at most so much worse (non-inferiority)."""
-        return self._below(margin - (self.mean if self.better == "lower" else -self.mean))
-
-    def _below(self, distance: float) -> float | None:
-        """The probability that chance brings less than ``distance``."""
-        if self.error is None:
-            return None
-        return _below(distance / self.error, self.seed_share, self.df) if self.error > 0 else (float(np.sign(distance)) + 1) / 2
+        return self.below(margin - (self.mean if self.better == "lower" else -self.mean))
 
 
 def image_groups(labels: Sequence[str] | None, count: int, generator: np.random.Generator, wanted: int = GROUPS) -> np.ndarray:

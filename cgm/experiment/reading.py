@@ -76,7 +76,7 @@ def parse_params(raw: Any, *, name: str = "params.yaml", complete: bool = True) 
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{name}: {_explain(error, Params)}") from None
+        raise UserError(f"{name}: {explain(error, Params)}") from None
     _check(params, name)
     if complete and not any(True for _ in params.runs()):
         raise UserError(f"{name}: nothing to train: list at least one dataset and one method in the same group")
@@ -126,7 +126,7 @@ def _entries(raw: Any, key: str, name: str, registry: Registry[Any], kind: str, 
             with own.errors_told():
                 found[entry] = model.model_validate({**settings, kind: chosen})
         except ValidationError as error:
-            raise UserError(f"{name}: {_explain(error, model, f'{key}.{entry}')}") from None
+            raise UserError(f"{name}: {explain(error, model, f'{key}.{entry}')}") from None
     return found
 
 
@@ -181,7 +181,7 @@ def patchgan_side(image_size: int, layers: int) -> int:
     return image_size if layers == 0 else image_size // 2**layers - 2
 
 
-def _explain(error: ValidationError, root: type[BaseModel], under: str = "") -> str:
+def explain(error: ValidationError, root: type[BaseModel], under: str = "") -> str:
     """The first problem of a pydantic error, as ``key: found …, expected …``; the keys of ``root`` stand ``under`` another."""
     errors = error.errors(include_url=False)
     # A key that is missing may be there, and misspelled: that says more.
@@ -203,6 +203,8 @@ def _fields(root: type[BaseModel], parents: Iterable[Any]) -> list[str]:
     """The field names of the model at ``parents`` below ``root``; a part may be a field or, below a mapping, an entry's name."""
     model: Any = root
     for part in parents:
+        if isinstance(part, int):  # a place in a list, whose items' model is already found
+            continue
         model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
         model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)  # of a setting that may be None
     return list(getattr(model, "model_fields", ()))

@@ -1,15 +1,323 @@
-"""The verdicts on the claims of ``claims.yaml`` that a set of results allows."""
+"""The verdicts that results allow on the claims of ``claims.yaml``: each test's numbers are looked up here, and judged in
+:mod:`cgm.claims.verdict`.
+
+Two sides of a test are compared as tables compare methods: seed by seed and image group by image group
+(:func:`cgm.evaluation.uncertainty.difference`). A number or a row of the reference stands beside every seed as it is.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-if TYPE_CHECKING:
-    from cgm.claims.ledger import Ledger
-    from cgm.claims.verdict import Verdict
-    from cgm.report.results import Results
+from cgm.claims.effect import Effect, exact, of_estimate, of_shares, of_spreads
+from cgm.claims.ledger import Against, Claim, Ledger, Test
+from cgm.claims.verdict import Evidence, Looked, Verdict, judge
+from cgm.core.registry import nearest
+from cgm.evaluation import stats
+from cgm.evaluation.measures import metric_of, name_of
+from cgm.evaluation.uncertainty import Measured, difference
+from cgm.report import footnotes, labels
+from cgm.report.competence import competence
+from cgm.report.quantities import QUANTITIES, SPREAD
+from cgm.report.ranking import loss
+from cgm.report.results import BROKEN, DatasetResult, Results, RunResult
+
+FIGURES_OF = {
+    "paired": ("plane", "grid"),
+    "distribution": ("plane", "grid"),
+    "diversity": ("samples", "grid"),
+    "conditioning": ("grid",),
+    "sharpness": ("spectrum", "grid"),
+}
+"""The figures that show what the metrics of a group measure."""
+WORDS = {
+    "main": "main results",
+    "further": "further metrics",
+    "cost": "cost",
+    "stability": "stability",
+    "plane": "perception–distortion plane",
+    "grid": "outputs",
+    "samples": "samples",
+    "spectrum": "spectrum",
+    "losses": "losses over training",
+}
+
+
+class NotTested(Exception):
+    """Why a test has no outcome."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a test: a value a seed, or one for every seed."""
+
+    name: str
+    values: Mapping[int, Measured]
+    number: float | None = None
 
 
 def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
-    """One for each claim, in the file's order. Raises :class:`cgm.core.errors.UserError` for a metric that nothing has."""
-    raise NotImplementedError
+    """One for each claim, in the file's order. Whatever is not there, be it a dataset, a method, a metric or enough seeds, makes NOT TESTED,
+    with the reason."""
+    return judge([(claim, [_look(results, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
+
+
+def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
+    """``claim: what is unknown``, of metrics that neither this project's metrics nor its quantities have: misspelt, most likely."""
+    known = [*{key for dataset in results.datasets for key in dataset.measures}, *QUANTITIES]
+    found = []
+    for claim in ledger.claims:
+        named = {name for test in claim.tests for name in (test.metric, test.against.metric) if name}
+        found += [
+            f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in sorted(named) if name.removeprefix(SPREAD) not in known
+        ]
+    return found
+
+
+def _datasets(results: Results, claim: Claim) -> list[str]:
+    """Of the experiment; the name of one that it doesn't have comes through, as does that of an empty group."""
+    params = results.params
+    groups = {"paired": params.datasets, "unpaired": params.unpaired.datasets, "all": params.all_datasets}
+    found = [name for each in claim.datasets for name in (list(groups[each]) if groups.get(each) else [each]) if name not in claim.not_on]
+    return list(dict.fromkeys(found))
+
+
+def _look(results: Results, claim: Claim, name: str) -> Looked:
+    dataset = next((each for each in results.datasets if each.name == name), None)
+    if dataset is None:
+        return Looked(dataset=name, why_not=f"experiment “{results.params.experiment}” has no such data")
+    return Looked(
+        dataset=name,
+        evidence=tuple(_evidence(dataset, claim, test) for test in claim.tests),
+        links=_links(dataset, claim),
+    )
+
+
+def _evidence(dataset: DatasetResult, claim: Claim, test: Test) -> Evidence:
+    try:
+        left_out, untrained = _left_out(dataset, test), _untrained(dataset, test, claim.competent)
+        effect, compared = _effect(dataset, test, claim.min_seeds)
+    except NotTested as reason:
+        return Evidence(why_not=str(reason))
+    amount, limit = _amount(dataset, test, effect)
+    delta = math.log1p(test.delta) if test.contrast == "ratio" else test.delta
+    return Evidence(effect=effect, delta=delta, compared=compared, amount=amount, limit=limit, left_out=left_out, untrained=untrained)
+
+
+def _amount(dataset: DatasetResult, test: Test, effect: Effect) -> tuple[str, str]:
+    """The effect and δ, as people read them."""
+    if test.contrast == "ratio":
+        low, middle, high = (math.exp(effect.mean + sign * (effect.half_width or 0.0)) for sign in (-1, 0, 1))
+        return f"×{middle:.2f}" + (f" ({low:.2f} to {high:.2f})" if effect.half_width else ""), f"{100 * test.delta:g}%"
+    scale, places, unit = _shown(dataset, test.metric)
+    half_width = None if effect.half_width is None else effect.half_width * scale
+    if half_width and half_width < 10**-places:
+        places = stats.decimals(half_width)
+    text = stats.format_interval(stats.Interval(mean=effect.mean * scale, half_width=half_width, n=effect.n_seeds), places)
+    return text, f"{test.delta * scale:g}{unit}"
+
+
+def _effect(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
+    """Of the arm beside the other side, and what was compared, in words."""
+    kind = QUANTITIES[test.metric].kind if test.metric in QUANTITIES else "measured"
+    if test.metric.startswith(SPREAD):
+        return _spread(dataset, test, fewest)
+    if kind == "share":
+        return _share(dataset, test, fewest)
+    one = _side(dataset, test.arm, test.metric)
+    other = _other(dataset, test)
+    seeds = sorted(one.values if other.number is not None else one.values.keys() & other.values.keys())
+    _enough(dataset, test, seeds, 1 if kind == "exact" else fewest)
+    transform = _transform(test)
+    a = {seed: _apply(transform, one.values[seed]) for seed in seeds}
+    if other.number is not None:
+        number = transform(other.number)
+        b = {seed: Measured(value=number, left_out=[number] * len(a[seed].left_out)) for seed in seeds}
+    else:
+        b = {seed: _apply(transform, other.values[seed]) for seed in seeds}
+    compared = _words(dataset, test, other)
+    if kind == "exact":
+        return exact(math.fsum(a[seed].value - b[seed].value for seed in seeds) / len(seeds), len(seeds)), compared
+    sizes = dataset.group_sizes
+    if any(len(run.left_out) != len(sizes) for side in (a, b) for run in side.values()):
+        sizes = sizes[:0]
+        a, b = ({seed: replace(run, left_out=()) for seed, run in side.items()} for side in (a, b))
+    found = difference(a, b, sizes, "lower")
+    assert found is not None  # there are seeds
+    return of_estimate(found), compared
+
+
+def _spread(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
+    metric = test.metric.removeprefix(SPREAD)
+    if test.against.arm is None or test.against.metric or test.contrast != "ratio":
+        raise NotTested(f"{test.metric} is compared as a ratio between two arms, and not otherwise")
+    one, other = _side(dataset, test.arm, metric), _side(dataset, test.against.arm, metric)
+    seeds = sorted(one.values.keys() & other.values.keys())
+    _enough(dataset, test, seeds, fewest)
+    values = [[side.values[seed].value for seed in seeds] for side in (one, other)]
+    try:
+        return of_spreads(*values), f"spread over seeds of {_words(dataset, test, other, metric)}"
+    except ValueError:
+        title = labels.metric_title(metric, dataset.judge_of(metric))
+        raise NotTested(f"{title} isn't positive, or doesn't vary from seed to seed: it has no relative spread") from None
+
+
+def _share(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
+    """Of all runs that ended, well or not."""
+
+    def happened(arm: str) -> list[bool]:
+        _known(dataset, arm)
+        ended = [run for run in dataset.independent(arm) if run.status in ("ok", "diverged")]
+        if len(ended) < fewest:
+            raise NotTested(_too_few(dataset, [arm], len(ended), fewest))
+        return [bool(QUANTITIES[test.metric].of(dataset, run)) for run in ended]
+
+    other = _other(dataset, test) if test.against.arm is None else Side(_title(dataset, test.against.arm), {})
+    b = other.number if test.against.arm is None else happened(test.against.arm)
+    assert b is not None
+    return of_shares(happened(test.arm), b), f"share of runs that {_words(dataset, test, other)}"
+
+
+def _side(dataset: DatasetResult, arm: str, metric: str) -> Side:
+    """Raises :class:`NotTested` for a method or metric that isn't there; an arm without values has none."""
+    _known(dataset, arm)
+    title = _title(dataset, arm)
+    if metric in QUANTITIES:
+        found = {run.seed: QUANTITIES[metric].of(dataset, run) for run in dataset.independent(arm) if run.ok}
+        return Side(title, {seed: Measured(value=value, left_out=()) for seed, value in found.items() if value is not None})
+    if metric not in dataset.measures:
+        raise NotTested(f"nothing measures {metric!r}{nearest(metric, [*dataset.measures, *QUANTITIES])}")
+    return Side(title, {run.seed: run.measured(metric) for run in dataset.independent(arm) if metric in run.values})
+
+
+def _other(dataset: DatasetResult, test: Test) -> Side:
+    against = test.against
+    if against.value is not None:
+        return Side(f"{against.value:g}", {}, against.value)
+    if against.row is not None:
+        return Side(_row_title(against.row), {}, _row(dataset, against.row, test))
+    return _side(dataset, against.arm or test.arm, against.metric or test.metric)
+
+
+def _row(dataset: DatasetResult, row: str, test: Test) -> float:
+    if row == "chance":
+        found = {run.scores.get("chance", {}).get(name_of(test.metric)) for run in dataset.runs[test.arm] if run.ok} - {None}
+        if not found:
+            raise NotTested(f"no chance level of {test.metric} is known")
+        return float(max(found))
+    values = [value for reference in dataset.references if reference.key == row for value in reference.values(test.metric)]
+    if not values:
+        raise NotTested(f"{_row_title(row)} has no {test.metric}")
+    return math.fsum(values) / len(values)
+
+
+def _transform(test: Test) -> Callable[[float], float]:
+    """What is compared of a value: itself, its logarithm, or its distance from the metric's target."""
+    if test.expect == "nearer":
+        return lambda value: loss(test.metric, value)
+    if test.contrast == "difference":
+        return lambda value: value
+
+    def logarithm(value: float) -> float:
+        if value <= 0:
+            raise NotTested(f"{test.metric} of {value:g} has no ratio; compare differences")
+        return math.log(value)
+
+    return logarithm
+
+
+def _apply(transform: Callable[[float], float], run: Measured) -> Measured:
+    return Measured(value=transform(run.value), left_out=[transform(value) for value in run.left_out])
+
+
+def _known(dataset: DatasetResult, arm: str) -> None:
+    if arm not in dataset.methods:
+        raise NotTested(f"no entry {arm!r} among the methods that train on it")
+
+
+def _enough(dataset: DatasetResult, test: Test, seeds: list[int], fewest: int) -> None:
+    if len(seeds) < fewest:
+        raise NotTested(_too_few(dataset, _arms(test), len(seeds), fewest, test.metric.removeprefix(SPREAD)))
+
+
+def _too_few(dataset: DatasetResult, arms: list[str], found: int, fewest: int, metric: str = "") -> str:
+    runs = {arm: dataset.independent(arm) for arm in arms}
+    reasons = [f"{_title(dataset, arm)}: {_counts(those)}" for arm, those in runs.items() if any(not run.ok for run in those)]
+    absent = {note for those in runs.values() for run in those if run.ok and (note := run.scores.get("notes", {}).get(metric))}
+    why = "; ".join([*reasons, *sorted(absent)])
+    return f"{labels.plural(found, 'seed')} with values, {fewest} needed" + (f" ({why})" if why else "")
+
+
+def _counts(runs: list[RunResult]) -> str:
+    counts = footnotes.run_counts(runs)
+    return ", ".join(f"{labels.plural(counts[status], 'seed')} {status}" for status in BROKEN if counts[status])
+
+
+def _left_out(dataset: DatasetResult, test: Test) -> tuple[str, ...]:
+    found = {arm: dataset.independent(arm) for arm in _arms(test) if arm in dataset.methods}
+    return tuple(f"{_title(dataset, arm)}: {_counts(runs)}" for arm, runs in found.items() if any(not run.ok for run in runs))
+
+
+def _untrained(dataset: DatasetResult, test: Test, refused: bool) -> tuple[str, ...]:
+    """Arms that were not trained to competence. Raises :class:`NotTested` for one, where it is to be ``refused``."""
+    failed = {arm: competence(dataset, arm).failures for arm in _arms(test) if arm in dataset.methods}
+    for arm, failures in failed.items():
+        if failures and refused:
+            raise NotTested(f"{_title(dataset, arm)} was not trained to competence ({'; '.join(failures)})")
+    return tuple(_title(dataset, arm) for arm, failures in failed.items() if failures)
+
+
+def _arms(test: Test) -> list[str]:
+    return list(dict.fromkeys(arm for arm in (test.arm, test.against.arm) if arm))
+
+
+def _words(dataset: DatasetResult, test: Test, other: Side, metric: str = "") -> str:
+    """``retrieval@1, Pix2Pix − cGAN (no L1)``."""
+    metric = metric or test.metric
+    sign = "÷" if test.contrast == "ratio" else "−"
+    what = _metric_title(dataset, metric)
+    if test.against.metric:
+        return f"{_title(dataset, test.arm)} {what} {sign} {'' if test.against.arm is None else f'{other.name} '}" + _metric_title(
+            dataset, test.against.metric
+        )
+    distance = f"distance of {what} from {metric_of(metric).target or 0:g}" if test.expect == "nearer" else what
+    return f"{distance}, {_title(dataset, test.arm)} {sign} {other.name}"
+
+
+def _metric_title(dataset: DatasetResult, metric: str) -> str:
+    return QUANTITIES[metric].title if metric in QUANTITIES else labels.scaled_title(metric, dataset.judge_of(metric))
+
+
+def _shown(dataset: DatasetResult, metric: str) -> tuple[float, int, str]:
+    """Factor, decimals and unit with which a metric's numbers are written."""
+    if metric in QUANTITIES:
+        return 1.0, QUANTITIES[metric].decimals, ""
+    if metric.startswith(SPREAD):
+        return 1.0, 2, ""
+    record = metric_of(metric)
+    return record.scale, record.decimals, f" {record.unit}" if record.unit else ""
+
+
+def _title(dataset: DatasetResult, arm: str) -> str:
+    return labels.method_title(arm, dataset.methods[arm])
+
+
+def _row_title(row: str) -> str:
+    return "chance" if row == "chance" else labels.reference_title(row.partition(":")[2]).lower()
+
+
+def _links(dataset: DatasetResult, claim: Claim) -> tuple[tuple[str, str], ...]:
+    """Tables, then figures, each once."""
+    tables, figures = [], []
+    for metric in (metric for test in claim.tests for metric in (test.metric, test.against.metric) if metric):
+        key = metric.removeprefix(SPREAD)
+        if metric in QUANTITIES:
+            tables.append(QUANTITIES[metric].table)
+            figures += ["losses"] if QUANTITIES[metric].table == "stability" else []
+        elif key in dataset.measures:
+            main = key in labels.main_measures(dataset.measures)
+            tables.append("stability" if metric != key else "main" if main else "further")
+            figures += FIGURES_OF[metric_of(key).group]
+    return tuple((WORDS[kind], f"#{kind}-{dataset.name}") for kind in dict.fromkeys([*tables, *figures]))
