@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -19,10 +18,10 @@ REACH = 4.0
 """A drawing goes so many δ to either side; an interval that goes further ends in an arrow."""
 
 
-def counts(verdicts: Sequence[Verdict]) -> list[tuple[Kind, int]]:
-    """How many of each kind there are, in the kinds' order."""
-    found = Counter(verdict.kind for verdict in verdicts)
-    return [(kind, found[kind]) for kind in KINDS if found[kind]]
+def by_kind(verdicts: Sequence[Verdict]) -> list[tuple[Kind, list[Verdict]]]:
+    """The verdicts of each kind that there are, the decided ones first, each in the ledger's order."""
+    found = {kind: [verdict for verdict in verdicts if verdict.kind == kind] for kind in KINDS}
+    return [(kind, alike) for kind, alike in found.items() if alike]
 
 
 def slug(kind: Kind) -> str:
@@ -41,10 +40,10 @@ def drawing(outcome: Outcome) -> Markup:
     if effect is None or delta <= 0:
         return Markup("")
     sign = -1 if outcome.test.expect in ("lower", "nearer") else 1
-    middle, half = sign * effect.mean / delta, effect.half_width / delta
+    middle, half = sign * effect.mean / delta, (effect.half_width or 0.0) / delta
     low, high, dot = (max(-REACH, min(REACH, value)) for value in (middle - half, middle + half, middle))
     arrows = [end for end, beyond in ((REACH, middle + half > REACH), (-REACH, middle - half < -REACH)) if beyond]
-    tips = "".join(f'<path d="M{end - 0.3 * end / REACH:.2f},-.3L{end},0L{end - 0.3 * end / REACH:.2f},.3"/>' for end in arrows)
+    tips = "".join(f'<path d="M{end * 0.88:.2f},-.6L{end},0L{end * 0.88:.2f},.6"/>' for end in arrows)
     return Markup(
         f'<svg class="interval" viewBox="{-REACH - 0.3} -1 {2 * REACH + 0.6} 2" aria-hidden="true">'
         f'<rect x="-1" y="-1" width="2" height="2"/><path class="zero" d="M0,-1V1"/><path d="M{low:.2f},0H{high:.2f}"/>{tips}'

@@ -109,8 +109,13 @@ def curves(
         "mark": {"type": "rule", "strokeWidth": 1.2} if bars else {"type": "area", "opacity": 0.16},
         "encoding": {"y": _axis("low", "", scale), "y2": {"field": "high"}},
     }
-    layers: list[dict[str, Any]] = [spread, {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"y": y}}]
-    layers.append(_points(y, _series([each for each, _ in found])["shape"], tooltip))
+    shape = _series([each for each, _ in found])["shape"]
+    layers: list[dict[str, Any]] = [
+        spread,
+        {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"y": y}},
+        {"mark": {"type": "point", "filled": True, "opacity": 1, "size": 26}, "encoding": {"y": y, "shape": shape}},
+        _target({"y": y}, tooltip),
+    ]
     rows = [(each.label, *_rounded(point[:4]), point[4]) for each, curve in found for point in curve]
     spec = {
         **_data(("s", "x", "low", "middle", "high", "n"), [(s, x, low, mid, high, n) for s, x, mid, low, high, n in rows], text=1),
@@ -148,7 +153,7 @@ def scatter(
     y = _axis(
         "y", axes[1], {"type": "symlog", "constant": linear_below, "nice": False, "domainMin": min(lowest, 0.0), "domainMax": 1.3 * highest}
     )
-    y["axis"] = {"values": _ticks(highest), "format": ",~r"}
+    y["axis"] = {"values": _ticks(highest), "tickCount": len(_ticks(highest)), "format": ",~r"}
     tooltip = [{"field": "s", "title": "series"}, {"field": "what", "title": "seed"}, _value("x", axes[0]), _value("y", axes[1])]
     of = "datum.kind == '{}'".format
     layers: list[dict[str, Any]] = []
@@ -190,11 +195,7 @@ def scatter(
             "mark": {"type": "point", "filled": True, "size": 150, "opacity": 1, "stroke": "var(--ground)", "strokeWidth": 1},
             "encoding": {**places, **series},
         },
-        {
-            "params": [_nearest()],
-            "mark": {"type": "point", "size": 260, "opacity": 0},
-            "encoding": {**places, "tooltip": tooltip},
-        },
+        _target({**places, "color": series["color"]}, tooltip),
     ]
     spec = {**_data(("s", "kind", "what", "x", "y"), rows, text=3), "height": 430, "layer": layers}
     keys = (*drawn, *(each for each, _ in lines), *([band[0]] if band else []))
@@ -213,22 +214,14 @@ def _data(header: tuple[str, ...], rows: Sequence[Sequence[object]], text: int) 
     }
 
 
-def _points(y: dict[str, Any], shape: dict[str, Any], tooltip: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of curves: the one that is nearest to the pointer grows and says its values."""
+def _target(encoding: dict[str, Any], tooltip: list[dict[str, Any]]) -> dict[str, Any]:
+    """Around each point what the pointer meets: it shows, and says the point's values. (Vega-Lite's own search for the nearest point loses
+    the words of a tooltip.)"""
     return {
-        "params": [_nearest()],
-        "mark": {"type": "point", "filled": True, "opacity": 1},
-        "encoding": {
-            "y": y,
-            "shape": shape,
-            "tooltip": tooltip,
-            "size": {"condition": {"param": "near", "empty": False, "value": 130}, "value": 26},
-        },
+        "params": [{"name": "met", "select": {"type": "point", "on": "pointerover", "clear": "pointerout"}}],
+        "mark": {"type": "circle", "size": 240},
+        "encoding": {**encoding, "tooltip": tooltip, "opacity": {"condition": {"param": "met", "empty": False, "value": 0.4}, "value": 0}},
     }
-
-
-def _nearest() -> dict[str, Any]:
-    return {"name": "near", "select": {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}}
 
 
 def _rule(each: Key, level: float) -> dict[str, Any]:

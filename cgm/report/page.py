@@ -93,39 +93,42 @@ def index_page(
         for dataset in results.datasets
     ]
     params = results.params
-    return _environment().get_template("index.html.j2").render(
-        title=TITLE,
-        lead=_lead(results),
-        style=_style(),
-        stamp=labels.stamp(params),
-        identity=identity[:12],
-        badges=[_runs_badge(results), *badges],
-        cite=cite,
-        verdicts=verdicts,
-        verdict_counts=cards.counts(verdicts),
-        expected=cards.EXPECTED,
-        facts=[
-            ("Experiment", params.experiment),
-            ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),
-            ("Seeds", ", ".join(map(str, params.seeds))),
-            ("Runs", footnotes.runs_sentence(results.all_runs)),
-            ("Device", ", ".join(footnotes.distinct(results.records, "device")) or "none yet"),
-            (
-                "Judges",
-                ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
-            ),
-        ],
-        sections=sections,
-        headings={name: maker.heading for name, maker in TABLES.items()},
-        browsed=browsed,
-        quality=browser.QUALITY,
-        columns=browser.COLUMNS,
-        metrics=_metrics(results),
-        methods=[_method(results, name) for name in results.methods],
-        cards=[_card(dataset) for dataset in results.datasets],
-        provenance=_provenance(results, identity),
-        limitations=_limitations(results),
-        footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            title=TITLE,
+            lead=_lead(results),
+            style=_style(),
+            stamp=labels.stamp(params),
+            identity=identity[:12],
+            badges=[_runs_badge(results), *badges],
+            cite=cite,
+            verdicts=cards.by_kind(verdicts),
+            expected=cards.EXPECTED,
+            facts=[
+                ("Experiment", params.experiment),
+                ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),
+                ("Seeds", ", ".join(map(str, params.seeds))),
+                ("Runs", footnotes.runs_sentence(results.all_runs)),
+                ("Device", ", ".join(footnotes.distinct(results.records, "device")) or "none yet"),
+                (
+                    "Judges",
+                    ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
+                ),
+            ],
+            sections=sections,
+            headings={name: maker.heading for name, maker in TABLES.items()},
+            browsed=browsed,
+            quality=browser.QUALITY,
+            columns=browser.COLUMNS,
+            metrics=_metrics(results),
+            methods=[_method(results, name) for name in results.methods],
+            cards=[_card(dataset) for dataset in results.datasets],
+            provenance=_provenance(results, identity),
+            limitations=_limitations(results),
+            footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
+        )
     )
 
 

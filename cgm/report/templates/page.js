@@ -29,7 +29,21 @@
     const parts = decodeURIComponent(location.hash.slice(1)).split("&");
     place = parts[0].includes("=") ? "" : parts.shift();
     listed = Object.fromEntries(parts.filter((part) => part.includes("=")).map((part) => part.split(/=(.*)/s).slice(0, 2)));
-    for (const name of ["datasets", "methods"]) chosen[name] = listed[name] === undefined ? null : new Set(listed[name].split(","));
+    for (const name of ["datasets", "methods"]) chosen[name] = listed[name] === undefined ? null : choice(name, listed[name]);
+  }
+
+  const names = (kind) => all(`#filter [name=${kind}]`).map((box) => box.value);
+
+  /** ``mae,mse``, or ``-gan,cgan``: all but these. */
+  function choice(kind, text) {
+    const named = new Set(text.replace(/^-/, "").split(","));
+    return text.startsWith("-") ? new Set(names(kind).filter((name) => !named.has(name))) : named;
+  }
+
+  function choiceText(kind) {
+    if (!chosen[kind]) return "";
+    const on = names(kind).filter((name) => chosen[kind].has(name)), off = names(kind).filter((name) => !chosen[kind].has(name));
+    return off.length < on.length ? `-${off.join(",")}` : on.join(",") || "none";
   }
 
   function writeAddress(changes = {}) {
@@ -74,12 +88,13 @@
           cell.dataset.order = `${kind} ${cell.dataset.value ?? (text === "–" ? "" : text)}`;
         }
       }
+      for (const cell of all("tr.groups > *", element)) cell.dataset.dtOrder = "disable";
       const box = element.closest(".box");
       const table = new DataTable(element, {
         paging: false, info: false, order: [], autoWidth: false,
         columnDefs: [{ targets: "_all", type: "graded" }],
         layout: {
-          topStart: { buttons: [{ extend: "colvis", text: "Columns", columns: ":gt(0)", columnText: (_, __, title) => title.trim() }] },
+          topStart: { buttons: [{ extend: "colvis", text: "Columns", columns: (index) => index > 0, columnText: (_, __, title) => title.trim() }] },
           topEnd: null, bottomStart: null, bottomEnd: null,
         },
       });
@@ -100,11 +115,9 @@
     view: { stroke: null },
     axis: {
       labelColor: "var(--ink)", titleColor: "var(--ink)", titleFontWeight: 400, titleFontSize: 12, labelFontSize: 11.5, gridColor: "var(--rule)",
-      domainColor: "var(--muted)", tickColor: "var(--muted)", tickCount: 5, labelOverlap: true,
+      domainColor: "var(--muted)", tickColor: "var(--muted)", tickCount: 5, labelOverlap: "greedy",
     },
   };
-  const titles = () => new Map(all("#filter [name=methods]").map((box) => [box.value, box.dataset.title]));
-
   /** The labels that a panel shows: those of chosen methods, and those that belong to none. */
   function shownLabels(panel) {
     if (!chosen.methods) return null;
@@ -120,6 +133,7 @@
     const made = await vegaEmbed(one(".chart", panel), spec, {
       actions: false, renderer: "svg", mode: "vega-lite", config: CONFIG, tooltip: { theme: "custom" },
     });
+    one("svg", panel).setAttribute("aria-hidden", "true"); // the panel around it has the words
     views.set(panel, made.view);
   }
 
@@ -189,8 +203,7 @@
   }
 
   function remember() {
-    const text = (name) => (chosen[name] ? [...chosen[name]].join(",") || "none" : "");
-    writeAddress({ datasets: text("datasets"), methods: text("methods") });
+    writeAddress({ datasets: choiceText("datasets"), methods: choiceText("methods") });
     applyFilter();
   }
 
@@ -365,7 +378,7 @@
     dialog.replaceChildren(
       make("p", { class: "head" }, make("b", {}, label), ` ${data.dataset}, seed ${browser.seed} `, step("←", -1, "Previous image"), step("→", 1, "Next image"),
         make("a", { href: `#sample-${data.dataset}-${id}` }, "link"), make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
-      make("div", { class: "pictures" }, columns.map((sheet) => make("figure", {}, tile(sheet, index, 256, `${sheet[1]}, ${label}`), make("figcaption", {}, sheet[1])))),
+      make("div", { class: "pictures" }, columns.map((sheet) => make("figure", {}, tile(sheet, index, 192 * browser.zoom, `${sheet[1]}, ${label}`), make("figcaption", {}, sheet[1])))),
       make("div", { class: "box", tabindex: 0, role: "region", "aria-label": "Scores" }, make("table", {},
         make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "text" }, "Score"), methods.map(([, title]) => make("th", { scope: "col", class: "number" }, title)))),
         make("tbody", {}, data.metrics.map(([key, title, arrow]) => make("tr", {}, make("th", { scope: "row" }, `${title} ${arrow}`), methods.map(([method]) => make("td", { class: "number" }, short(score(method, key, index))))))))),
