@@ -34,7 +34,7 @@ from cgm.report.charts import Chart, Key
 from cgm.report.departures import method_sentence
 from cgm.report.figures import FIGURES
 from cgm.report.figures.figure import Picture
-from cgm.report.groups import GROUPS, HEADINGS
+from cgm.report.groups import GROUPS, HEADINGS, Group
 from cgm.report.objective import objective
 from cgm.report.plotting import DARK, LIGHT, for_both_themes
 from cgm.report.results import DatasetResult, Results
@@ -134,7 +134,7 @@ def index_page(
 
 def _groups(
     dataset: DatasetResult, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes]
-) -> list[tuple[str, str, list[tuple[Picture, str]], list[Table]]]:
+) -> list[tuple[Group, str, list[tuple[Picture, str]], list[Table]]]:
     """(id, heading, figures with their sources, tables) of each part of a dataset's section that holds anything."""
     found = []
     for group in GROUPS:

@@ -24,7 +24,7 @@ def script() -> bytes:
     notice = (TEMPLATES / "vega-licence.txt").read_text(encoding="utf-8")
     parts = (
         f"/*!\n{notice.strip()}\n*/",
-        f"(function () {{\n{vl_convert.javascript_bundle()}\n}})();",
+        f"(function () {{\n{vl_convert.javascript_bundle(None)}\n}})();",
         tables,
         (TEMPLATES / "page.js").read_text(encoding="utf-8"),
     )

@@ -169,7 +169,7 @@ def test_metrics_over_the_budget(report: Report, tree: Path) -> None:
     assert picture is not None
     assert "MAE regression 32.2 → 26.2 from 4 to 16 thousand images (surely better)" in picture.takeaway
     assert "Pix2Pix 32.2 → 32.2 from 1 to 4 thousand images (no sure change)" in picture.takeaway
-    assert '<h3 id="budget-icons_a">' in report.cited["index.html"].decode()
+    assert '<h4 id="budget-icons_a">' in report.cited["index.html"].decode()
 
 
 def test_no_figure_without_such_a_path(tmp_path: Path) -> None:

@@ -131,8 +131,9 @@ def _points(dataset: DatasetResult, path: Path, metric: str) -> Points:
 def _scaled(points: Points, scale: float) -> charts.Curve:
     """Mean and the ends of its interval, as the tables scale them."""
     return [
-        (kimg, scale * each.mean, *(scale * (each.mean + sign * (each.half_width or 0.0)) for sign in (-1, 1)), each.n_seeds)
+        (kimg, scale * each.mean, scale * (each.mean - half_width), scale * (each.mean + half_width), each.n_seeds)
         for kimg, _, each in points
+        for half_width in [each.half_width or 0.0]
     ]
 
 
