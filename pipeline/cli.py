@@ -1,7 +1,7 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
 of one's own and take it out, ``new-method`` and ``check-method`` help with a method of one's own, ``check`` validates the experiment,
 ``weights`` downloads the published networks that it needs, ``translate`` uses what was trained, ``conditions`` gives a model from elsewhere
-what to translate."""
+what to translate, ``claims`` says what becomes of the claims."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 from cgm.networks.fixed import FIXED, weights
 from cgm.networks.fixed.lpips import TRUNKS
-from pipeline import params_text, score_command, stage_table, translate_command
+from pipeline import claims_command, params_text, score_command, stage_table, translate_command
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checked.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of its entry")
     translate_command.add_parser(commands)
     score_command.add_parser(commands)
+    claims_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "doctor":
@@ -122,6 +123,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 translate_command.main(arguments)
         elif arguments.command == "score":
             score_command.main(arguments)
+        elif arguments.command == "claims":
+            claims_command.main(arguments, PARAMS)
         elif arguments.command == "new-method":
             from pipeline import own_method
 

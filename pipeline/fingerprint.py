@@ -31,6 +31,7 @@ from cgm.networks.fixed.lpips import TRUNKS
 from cgm.networks.settings import Networks
 from cgm.report.figures import FIGURES
 from cgm.report.tables import TABLES
+from pipeline import filters
 from pipeline.code import Code, places_of, training_code
 from pipeline.stage_command import main
 from pipeline.weights import prospects
@@ -69,13 +70,23 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
         files[f"translate/{run.dataset}/{run.method}.json"] = _entry(
             code.fingerprint("pipeline.translate", places_of(params, run)), defaults
         )
+        if not params.is_paired(run.dataset):
+            files[f"round_trip/{run.dataset}/{run.method}.json"] = _entry(
+                code.fingerprint("pipeline.round_trip", places_of(params, run)), defaults
+            )
     files["weights.json"] = _entry(code.fingerprint("pipeline.weights"), prospects(params, root))
+    files["filters.json"] = _entry(code.fingerprint("pipeline.filters"), filters.identity(params))
     looks = [*_all(METRICS), *places(params.evaluation), *(FIXED.place(TRUNKS[each.name]) for each in params.evaluation.lpips)]
     for stage in ("reference", "evaluate"):
         files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", looks), _defaults(Evaluation))
     files["track.json"] = _entry(code.fingerprint("pipeline.track"), {})
-    shown = [*looks, *_all(FIGURES), *_all(TABLES), *(place for run in params.runs() for place in places_of(params, run, params.training))]
-    files["report.json"] = _entry(code.fingerprint("pipeline.report", shown, words=True), {})
+    in_report = [
+        *looks,
+        *_all(FIGURES),
+        *_all(TABLES),
+        *(place for run in params.runs() for place in places_of(params, run, params.training)),
+    ]
+    files["report.json"] = _entry(code.fingerprint("pipeline.report", in_report, words=True), {})
     code.save()
     return files
 

@@ -20,6 +20,7 @@ FREE = re.compile(r"total capacity of (.+?) of which (.+?) is free")
 GROWS_WITH = {
     "train": "training.batch_size, the dataset's image_size or networks.*.width",
     "translate": "the dataset's image_size or networks.*.width",
+    "round_trip": "the dataset's image_size or networks.*.width",
 }
 """The settings that make a stage need more; of any other stage it is the images' size alone."""
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")

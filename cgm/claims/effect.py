@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy.special import fdtr, fdtri, ndtr, ndtri  # scipy.stats takes a second to load
+from scipy.special import fdtr, fdtri, ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes a second to load
 
 from cgm.evaluation.stats import LEVEL
 from cgm.evaluation.uncertainty import Estimate
 
+Over = Literal["seeds and images", "seeds", "images", "filters"]
 Region = Literal["below", "within", "above"]
 """Of −δ; between −δ and δ; of δ."""
 
@@ -25,7 +26,8 @@ class Effect:
     half_width: float | None
     """Of the 95% interval; None where chance has no part."""
     n_seeds: int
-    over: Literal["seeds and images", "seeds", "images", "filters"] | None
+    """Or filters, where the interval is over those."""
+    over: Over | None
     """What the interval speaks of anew; None where chance has no part."""
     p_of: Callable[[float], float] | None = field(default=None, repr=False, compare=False)
     """The two-sided p-value of the hypothesis that the truth is this number: it is 1 − the level of the interval that just reaches it."""
@@ -55,7 +57,23 @@ def of_estimate(found: Estimate) -> Effect:
     return Effect(mean=found.mean, half_width=found.half_width, n_seeds=found.n_seeds, over=found.over, p_of=p_of)
 
 
-def of_shares(a: Sequence[bool], b: Sequence[bool] | float) -> Effect:
+def of_samples(a: np.ndarray, b: np.ndarray, over: Over) -> Effect:
+    """Of the means of two independent samples, a − b, by Welch's t (Biometrika 1947). ``ValueError`` for values that don't vary."""
+    parts = np.array([values.var(ddof=1) / len(values) for values in (a, b)])
+    if not parts.sum() > 0:
+        raise ValueError("samples: found no variation, expected some in one of them or more")
+    df = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+    mean, error = float(a.mean() - b.mean()), float(np.sqrt(parts.sum()))
+    return Effect(
+        mean=mean,
+        half_width=error * float(stdtrit(df, (1 + LEVEL) / 2)),
+        n_seeds=len(a),
+        over=over,
+        p_of=lambda bound: min(1.0, 2 * float(stdtr(df, -abs(mean - bound) / error))),
+    )
+
+
+def of_shares(a: Sequence[bool], b: Sequence[bool] | float, over: Over = "seeds") -> Effect:
     """Of how often something happens, a − b: Agresti & Caffo's interval (Am. Stat. 2000), which adds a success and a failure to each side;
     beside a known number Agresti & Coull's (Am. Stat. 1998), two of each. None in three is not never, and these intervals know it.
     """
@@ -71,7 +89,7 @@ def of_shares(a: Sequence[bool], b: Sequence[bool] | float) -> Effect:
         mean=mean,
         half_width=error * float(ndtri((1 + LEVEL) / 2)),
         n_seeds=len(a) if isinstance(b, float) else min(len(a), len(b)),
-        over="seeds",
+        over=over,
         p_of=lambda bound: min(1.0, 2 * float(ndtr(-abs(mean - bound) / error))),
     )
 

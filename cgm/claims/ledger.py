@@ -84,7 +84,7 @@ class Claim(Model):
     datasets: Names
     """Names, or groups of ``params.yaml``: ``paired``, ``unpaired``, ``all``. ``networks``: the frozen networks that the experiment looks
     through, in place of datasets."""
-    not_on: Names = []
+    not_on: Names = Field(default=[])
     """Datasets of the group of which the claim doesn't speak."""
     tests: Annotated[list[Test], Field(min_length=1)]
     min_seeds: Annotated[int, Field(ge=2)] = 3
@@ -110,11 +110,14 @@ class Ledger:
     name: str = str(LEDGER)
 
 
+NONE = Ledger(())
+
+
 def load_ledger(path: str | Path = LEDGER) -> Ledger:
     """Read and validate ``claims.yaml``; an empty ledger where there is no such file. Raises :class:`UserError`."""
     path = Path(path)
     if not path.exists():
-        return Ledger((), name=path.name)
+        return NONE
     raw = read_yaml(path, remedy="write it, or leave it out")
     return Ledger(parse_claims(raw, name=path.name), hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
 

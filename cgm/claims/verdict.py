@@ -112,7 +112,8 @@ class Verdict:
     unadjusted: Kind
     """What it would be if the claim were the only one in the ledger."""
     p: float | None
-    """Of the statement, adjusted over the claims of the ledger. None: nothing was tested, datasets disagree, or chance has no part in it."""
+    """Of the statement, adjusted over the claims of the ledger. None: there is none, since nothing was tested or datasets disagree, or
+    chance has no part in it."""
     reason: str
     """One sentence made of the numbers."""
     findings: tuple[Finding, ...]

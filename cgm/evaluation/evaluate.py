@@ -28,6 +28,7 @@ from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import PAIRS
 from cgm.evaluation.metrics.spectrum import frequencies
 from cgm.evaluation.reference import Reals, Reference, Stored, opened
+from cgm.evaluation.swap import input_swap
 from cgm.evaluation.view import Parts, Seen, View
 from cgm.experiment.settings import Evaluation, WantedLPIPS
 
@@ -88,8 +89,9 @@ def evaluate_outputs(
     ``judges``, ``n_real``, ``n_fake`` by measure (a value that doesn't exist is None, with its reason in ``notes``); ``intervals`` (95%)
     and ``chance`` (what guessing scores), of those that have them; ``spectrum``: the mean radial spectra of the outputs and of what they
     are compared with, the test targets where they are aligned, else the train targets; ``left_out``: each measure without one group of
-    test images at a time, and ``group_sizes``, from which :mod:`cgm.evaluation.uncertainty` makes intervals. These are empty for one
-    group, for more than :data:`MOST_LEFT_OUT` images, and if not ``with_left_out``.
+    test images at a time, and ``group_sizes``, from which :mod:`cgm.evaluation.uncertainty` makes intervals; ``swap``: the input-swap
+    matrix (:mod:`cgm.evaluation.swap`). ``left_out`` and ``group_sizes`` are empty for one group, for more than :data:`MOST_LEFT_OUT`
+    images, and if not ``with_left_out``.
     ``check_channel_order``: whether outputs that look like BGR are an error. A baseline may look so without a mistake, where the task is to
     exchange the channels.
     Raises :class:`UserError` if outputs, data and reference don't belong together, or the outputs look like BGR.
@@ -113,6 +115,7 @@ def evaluate_outputs(
         _check_channel_order(lead.seen.channels)
     found = {"": _through("", lead, measures, groups, told(config.judge))}
     count, spectra = lead.count, {"outputs": lead.spectrum.tolist(), "targets": lead.real_spectrum.tolist()}
+    swapped = input_swap(lead, prepared.ids("test", "A"))
     del lead
     perceptual = {name: metric for name, metric in METRICS.items() if metric.judge == "lpips"}
     for each in filter(None, variants):
@@ -143,6 +146,7 @@ def evaluate_outputs(
         "left_out": left_out,
         "group_sizes": found[""].group_sizes,
         "spectrum": {"frequencies": frequencies(*outputs.shape[2:4]).tolist(), **spectra},
+        "swap": swapped,
     }
     order = sorted(columns, key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else len(FIRST_COLUMNS))
     table = {"index": np.arange(count), "id": prepared.ids("test", "A"), **{name: columns[name] for name in order}}

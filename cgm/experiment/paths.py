@@ -12,6 +12,8 @@ PREPARED = Path("data/prepared")
 REFERENCE = Path("data/reference")
 WEIGHTS = Path("data/weights.json")
 """Which networks of the evaluation could be had."""
+FILTERS = Path("data/filters.npz")
+"""The first layers of the networks that the experiment looks through."""
 CHECKPOINTS = Path("build/checkpoints")
 
 
@@ -22,6 +24,11 @@ def run_folder(run: Run) -> Path:
 
 def checkpoint(run: Run) -> Path:
     return CHECKPOINTS / run.dataset / run.method / str(run.seed) / "state.pt"
+
+
+def round_trip(run: Run) -> Path:
+    """What a method with a way back makes of its own outputs."""
+    return run_folder(run) / "round_trip.npz"
 
 
 def raw(dataset: str) -> Path:

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from cgm.claims.verdict import KINDS, Kind, Outcome, Verdict
+from cgm.report.tables.verdicts import in_deltas
 
-EXPECTED = {
-    "higher": "higher by more than δ",
-    "lower": "lower by more than δ",
-    "nearer": "nearer to the target by more than δ",
-    "same": "within ±δ",
-}
 REACH = 4.0
 """A drawing goes so many δ to either side; an interval that goes further ends in an arrow."""
 
@@ -36,11 +31,10 @@ def p_value(p: float | None) -> str:
 
 def drawing(outcome: Outcome) -> Markup:
     """The interval beside the zone of ±δ, in which nothing matters; to the right is as claimed. Empty where nothing was tested."""
-    effect, delta = outcome.evidence.effect, outcome.evidence.delta
-    if effect is None or delta <= 0:
+    interval = in_deltas(outcome)
+    if interval is None:
         return Markup("")
-    sign = -1 if outcome.test.expect in ("lower", "nearer") else 1
-    middle, half = sign * effect.mean / delta, (effect.half_width or 0.0) / delta
+    middle, half = interval.mean, interval.half_width or 0.0
     low, high, dot = (max(-REACH, min(REACH, value)) for value in (middle - half, middle + half, middle))
     arrows = [end for end, beyond in ((REACH, middle + half > REACH), (-REACH, middle - half < -REACH)) if beyond]
     tips = "".join(f'<path d="M{end * 0.88:.2f},-.6L{end},0L{end * 0.88:.2f},.6"/>' for end in arrows)

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cgm.claims.ledger import NONE, Ledger
 from cgm.claims.verdict import Verdict
 from cgm.data.layouts import TITLES as LAYOUT_TITLES
 from cgm.data.listing import SPLITS
@@ -41,11 +42,14 @@ from cgm.report.results import DatasetResult, Results
 from cgm.report.summary import answer, opening
 from cgm.report.table_format import Cell, Column, Row, Table
 from cgm.report.tables import TABLES
+from cgm.report.tables.verdicts import EXPECTED
 
 NAMED = 5
 """So many of the pictures that were left out are named; the card in ``data/prepared`` names all."""
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "Which loss should train an image-to-image model?"
+PLAIN = " !$'()*+,-./:;=?@_~"
+"""What stands in a data URI as it is."""
 MLFLOW = "http://127.0.0.1:5000"
 """Where ``make ui`` serves a store of this machine."""
 
@@ -73,12 +77,13 @@ def index_page(
     *,
     browsed: Sequence[Browsed] = (),
     verdicts: Sequence[Verdict] = (),
+    ledger: Ledger = NONE,
     badges: Sequence[Badge] = (),
     cite: str = "",
 ) -> str:
     """``index.html``. ``drawn``: SVG by the name of its picture. ``results_csv``: its text, whose hash identifies the results.
 
-    ``badges``, ``cite``: for the card at its head, beside how many of the runs are there.
+    ``verdicts``: on the claims of the ``ledger``. ``badges``, ``cite``: for the card at its head, beside how many of the runs are there.
     """
     identity = hashlib.sha256(results_csv.encode()).hexdigest()
     sections = [
@@ -105,7 +110,10 @@ def index_page(
             badges=[_runs_badge(results), *badges],
             cite=cite,
             verdicts=cards.by_kind(verdicts),
-            expected=cards.EXPECTED,
+            expected=EXPECTED,
+            experiment_tables=[table for table in tables if not table.dataset],
+            experiment_figures=[(picture, _source(picture, drawn)) for picture in pictures if not picture.dataset],
+            claims={verdict.claim.id for verdict in verdicts},
             facts=[
                 ("Experiment", params.experiment),
                 ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),
@@ -125,7 +133,7 @@ def index_page(
             metrics=_metrics(results),
             methods=[_method(results, name) for name in results.methods],
             cards=[_card(dataset) for dataset in results.datasets],
-            provenance=_provenance(results, identity),
+            provenance=[*_provenance(results, identity), ("claims", f"{ledger.name} {ledger.sha256}" if ledger.sha256 else "no file")],
             limitations=_limitations(results),
             footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
         )
@@ -258,9 +266,10 @@ def _equation(text: str) -> Markup:
 
 
 def _source(picture: Picture, drawn: Mapping[str, bytes]) -> str:
-    """A figure as a data URI."""
-    kind, content = ("png", picture.image) if picture.is_sheet else ("svg+xml", for_both_themes(drawn[picture.name]))
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    """A figure as a data URI. SVG stays text, a quarter smaller than as base64, and what changes in it is what git keeps."""
+    if picture.is_sheet:
+        return f"data:image/png;base64,{base64.b64encode(picture.image).decode()}"
+    return f"data:image/svg+xml,{quote(for_both_themes(drawn[picture.name]), safe=PLAIN)}"
 
 
 def _about(dataset: DatasetResult) -> str:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import cgm.methods
-from cgm.methods import METHODS
+import numpy as np
+
+from cgm.evaluation.filters import Contrast, FirstLayer
+from cgm.report import source_facts
 from cgm.report.results import DatasetResult, History, RunResult
-from cgm.report.stability import closing_mean, spike, typical
+from cgm.report.stability import closing_mean, typical
 from cgm.report.tables.budget import budget, curve_of
 
 SPREAD = "spread:"
 """``spread:pd`` is how much a metric varies from seed to seed, relative to its mean: a quantity of a method, and not of a run."""
-COMMON = ("method", "paper", "losses")
-"""Files of ``cgm/methods`` that every method needs: the contract, the papers' settings, the losses."""
+OPENING = 0.1
+"""The share of the budget, at its start, in which gradients are large because the network knows nothing yet."""
 OF_A_RUN = Callable[[DatasetResult, RunResult], float | None]
 
 
@@ -37,47 +36,18 @@ class Quantity:
     decimals: int = 2
 
 
-def lines_of_code(implementation: str) -> int:
-    """Of the method's file, and of the files beside it that it imports and not every method needs; without comments, docstrings, imports
-    and what the method says of itself (``about``). Discriminators and loss networks, which lie elsewhere, don't count."""
-    folder = Path(cgm.methods.__file__).parent
-    waiting, seen = [Path(inspect.getfile(METHODS[implementation]))], set()
-    lines = 0
-    while waiting:
-        path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        lines += len(set(_code(tree)))
-        modules = {node.module: node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-        names = {module.rpartition(".")[2] for module in modules if module.startswith("cgm.methods.")}
-        names |= {each.name for each in modules.get("cgm.methods", ())}
-        waiting += [folder / f"{name}.py" for name in names if name not in COMMON and (folder / f"{name}.py").is_file()]
-    return lines
-
-
-def _code(node: ast.AST) -> Iterator[int]:
-    """The lines on which something stands that is neither import nor text for people."""
-    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    about = isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "about" for target in node.targets)
-    if text or about or isinstance(node, ast.Import | ast.ImportFrom):
-        return
-    if hasattr(node, "lineno"):
-        yield int(node.lineno)
-    for child in ast.iter_child_nodes(node):
-        yield from _code(child)
-
-
-def _players(history: History) -> int | None:
-    """How many sets of networks are trained against one another: each has an optimiser, and a column with its gradient."""
-    return sum(name.startswith("gradient/") for name in history) or None
-
-
 def _to_final(dataset: DatasetResult, run: RunResult) -> float | None:
     """None too for a run that ends no better than it began."""
     found = budget(run, curve_of(dataset))
     return found if found is not None and math.isfinite(found) else None
+
+
+def _peak(history: History, column: str) -> float | None:
+    """The largest value after the opening of the run ÷ the median over all of it."""
+    middle, ends = typical(history, column), [kimg for kimg in history.get("kimg", []) if kimg is not None]
+    cells = zip(history.get("kimg", []), history.get(column, []), strict=False)
+    later = [value for kimg, value in cells if kimg is not None and value is not None and kimg > OPENING * ends[-1]]
+    return max(later) / middle if later and middle else None
 
 
 def _closing_share(history: History, column: str) -> float | None:
@@ -86,11 +56,45 @@ def _closing_share(history: History, column: str) -> float | None:
     return end / middle if end is not None and middle else None
 
 
+def _source(of: Callable[[str], float | None]) -> OF_A_RUN:
+    """What the source of a method tells."""
+    return lambda dataset, run: of(dataset.methods[run.run.method].implementation)
+
+
 def _recorded(of: Callable[[RunResult], float]) -> OF_A_RUN:
     """What ``run.json`` tells of a training; nothing of pictures that were made elsewhere."""
     return lambda _, run: None if run.outputs_made_elsewhere else of(run)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilterQuantity:
+    """One number, or yes or no, of each filter of a network's first layer."""
+
+    title: str
+    of: Callable[[FirstLayer], tuple[np.ndarray, np.ndarray]]
+    """Of the trained filters, L, and of R random initialisations, R×L; of numbers or of bool."""
+
+
+def _selective(*contrasts: Contrast) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a filter goes farther than 95% of random ones in any of these."""
+    both = [(each.trained > each.threshold, each.random > each.threshold) for each in contrasts]
+    return np.any([trained for trained, _ in both], axis=0), np.any([random for _, random in both], axis=0)
+
+
+FILTER_QUANTITIES: Mapping[str, FilterQuantity] = {
+    "orientation_selectivity": FilterQuantity(
+        title="orientation selectivity", of=lambda layer: (layer.orientation.trained, layer.orientation.random)
+    ),
+    "chroma_share": FilterQuantity(title="chroma share", of=lambda layer: (layer.chroma.trained, layer.chroma.random)),
+    "orientation_selective": FilterQuantity(
+        title="share of filters selective for orientation", of=lambda layer: _selective(layer.orientation)
+    ),
+    "colour_selective": FilterQuantity(title="share of filters selective for colour", of=lambda layer: _selective(layer.chroma)),
+    "selective": FilterQuantity(
+        title="share of filters selective for orientation or colour", of=lambda layer: _selective(layer.orientation, layer.chroma)
+    ),
+}
+"""Of claims about ``networks``, whose arm is ``first_layer``; the other side is ``random_first_layer`` or a number."""
 QUANTITIES: Mapping[str, Quantity] = {
     "diverged": Quantity(title="diverged", of=lambda _, run: float(run.status == "diverged"), kind="share", table="stability"),
     "seconds_per_kimg": Quantity(
@@ -105,23 +109,19 @@ QUANTITIES: Mapping[str, Quantity] = {
         kind="exact",
         table="cost",
     ),
-    "players": Quantity(title="optimisers", of=lambda _, run: _players(run.history), kind="exact", table="stability", decimals=0),
+    "networks": Quantity(title="networks trained", of=_source(source_facts.networks), kind="exact", table="effort", decimals=0),
     "pretrained": Quantity(
         title="pretrained networks in the loss",
         of=_recorded(lambda run: float(bool(run.record.get("loss_network")))),
         kind="exact",
-        table="main",
+        table="effort",
         decimals=0,
     ),
-    "lines_of_code": Quantity(
-        title="lines of code",
-        of=lambda dataset, run: lines_of_code(dataset.methods[run.run.method].implementation),
-        kind="exact",
-        table="cost",
-        decimals=0,
-    ),
+    "lines_of_code": Quantity(title="lines of code", of=_source(source_facts.all_lines), kind="exact", table="effort", decimals=0),
     "kimg_to_final": Quantity(title="thousand images to 95% of the final value", of=_to_final, table="stability"),
-    "gradient_g_spike": Quantity(title="G's gradient, max ÷ median", of=lambda _, run: spike(run.history, "gradient/G"), table="stability"),
+    "gradient_g_peak": Quantity(
+        title="G's gradient after the first tenth, max ÷ median", of=lambda _, run: _peak(run.history, "gradient/G"), table="stability"
+    ),
     "gradient_g_end": Quantity(
         title="G's gradient at the end ÷ median", of=lambda _, run: _closing_share(run.history, "gradient/G"), table="stability"
     ),

@@ -21,7 +21,9 @@ import numpy as np
 from cgm.core.errors import UserError
 from cgm.data.prepared import Prepared, as_rgb, open_prepared
 from cgm.data.sources.source import Dataset
+from cgm.evaluation import filters, round_trip
 from cgm.evaluation.measures import Measure, metric_of, name_of, planned
+from cgm.evaluation.round_trip import RoundTrip
 from cgm.evaluation.uncertainty import Estimate, Measured, crossed
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
@@ -92,6 +94,11 @@ class RunResult:
             return {name: [_finite(row[name]) for row in rows] for name in (rows[0] if rows else {})}
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: found {error}, expected a number in every cell; run the stage 'train' of {self.run} again") from None
+
+    def round_trip(self) -> RoundTrip | None:
+        """None where the run isn't ok, or its method has no way back."""
+        found = round_trip.load(self.folder / paths.round_trip(self.run).name) if self.ok else None
+        return found if found is not None and len(found.levels) else None
 
     def outputs(self) -> np.ndarray | None:
         """uint8 K×N×H×W×3, memory-mapped, grey ones three times over; None where the run isn't ok."""
@@ -213,6 +220,8 @@ class DatasetResult:
 class Results:
     params: Params
     datasets: list[DatasetResult]
+    filters: Mapping[str, np.ndarray]
+    """By network, the first layer, O×3×k×k, of those that the experiment looks through; empty where the file isn't there."""
 
     @property
     def all_runs(self) -> list[RunResult]:
@@ -276,7 +285,7 @@ def collect(params: Params, root: str | Path = ".", without: Mapping[str, str] |
                 untrained=reference.get("validation", {}),
             )
         )
-    return Results(params=params, datasets=datasets)
+    return Results(params=params, datasets=datasets, filters=filters.load(root / paths.FILTERS))
 
 
 def tidy(results: Results) -> list[dict[str, str]]:

@@ -12,6 +12,8 @@ from statistics import median
 
 from cgm.report.results import History
 
+Curve = list[tuple[float, float]]
+"""Kimg and value, in order."""
 NEARLY = 0.95
 """The share of the way from the untrained network's value to the final one, after which a training counts as nearly done."""
 CLOSING = 0.1
@@ -37,6 +39,33 @@ def budget_to(history: History, column: str, share: float = NEARLY) -> float | N
     covered = [(kimg, (first - value) / (first - final)) for kimg, value in points]  # exactly 0 at the first, exactly 1 at the last
     (start, less), (end, more) = next(stretch for stretch in pairwise(covered) if stretch[1][1] >= share)
     return start + (end - start) * (share - less) / (more - less)
+
+
+def ahead_from(curve: Curve, other: Curve) -> float | None:
+    """Kimg from which on a curve, of which lower is better, stays below another, up to the end of the shorter one.
+
+    Both are (kimg, value), in order, and are linear between their points. ``inf``: never, since the other is as low or lower at the end.
+    None: they share no stretch. Curves that are equal up to a point, as two trainings of one untrained network are, don't count as crossed
+    there: what counts is the last time that the other was ahead.
+    """
+    if not (curve and other) or (end := min(curve[-1][0], other[-1][0])) <= (start := max(curve[0][0], other[0][0])):
+        return None
+    places = sorted({kimg for points in (curve, other) for kimg, _ in points if start <= kimg <= end} | {start, end})
+    lead = [(kimg, _at(other, kimg) - _at(curve, kimg)) for kimg in places]
+    if lead[-1][1] <= 0:
+        return inf
+    for (left, before), (right, after) in reversed(list(pairwise(lead))):
+        if before <= 0:
+            return left + (right - left) * -before / (after - before)
+    return start
+
+
+def _at(curve: Curve, kimg: float) -> float:
+    """The value of a curve between its points."""
+    for (left, before), (right, after) in pairwise(curve):
+        if left <= kimg <= right:
+            return before + (after - before) * ((kimg - left) / (right - left) if right > left else 0.0)
+    return curve[-1][1]
 
 
 def typical(history: History, column: str) -> float | None:

@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """``stamp``: a warning that stands over every rendering."""
+    """``stamp``: a warning that stands over every rendering. ``dataset``: empty for a table of all of them."""
 
     kind: str
     dataset: str
@@ -78,7 +78,7 @@ class Table:
     @property
     def name(self) -> str:
         """Of its files, without suffix."""
-        return f"{self.kind}-{self.dataset}"
+        return f"{self.kind}-{self.dataset}" if self.dataset else self.kind
 
     @property
     def wide(self) -> tuple[Column, ...]:
@@ -166,7 +166,7 @@ def _markdown_cell(table: Table, column: Column, cell: Cell) -> str:
 def to_latex(table: Table) -> str:
     """A ``table*`` that needs the packages booktabs and graphicx (it is as wide as the text)."""
     warning = f". \\textbf{{{escape_latex(table.stamp)}}}" if table.stamp else ""
-    spec = "".join("r" if column.numeric else "l" for column in table.columns)
+    spec = "".join(_alignment(column, [row.cells[place].text for row in table.rows]) for place, column in enumerate(table.columns))
     lines = [
         "% needs \\usepackage{booktabs,graphicx}",
         "\\begin{table*}",
@@ -191,6 +191,14 @@ def to_latex(table: Table) -> str:
     lines += ["\\bottomrule", "\\end{tabular}}", "\\par\\smallskip"]
     lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.footnotes]
     return "\n".join([*lines, "\\end{table*}"]) + "\n"
+
+
+PROSE = 48
+"""More characters than this are set in lines."""
+
+
+def _alignment(column: Column, texts: Sequence[str]) -> str:
+    return "r" if column.numeric else f"p{{{PROSE / 6:g}cm}}" if max(map(len, texts), default=0) > PROSE else "l"
 
 
 def _latex_cell(table: Table, column: Column, cell: Cell) -> str:

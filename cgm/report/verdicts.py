@@ -8,19 +8,22 @@ Two sides of a test are compared as tables compare methods: seed by seed and ima
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cgm.claims.effect import Effect, exact, of_estimate, of_shares, of_spreads
-from cgm.claims.ledger import Against, Claim, Ledger, Test
+import numpy as np
+
+from cgm.claims.effect import Effect, exact, of_estimate, of_samples, of_shares, of_spreads
+from cgm.claims.ledger import Claim, Ledger, Test
 from cgm.claims.verdict import Evidence, Looked, Verdict, judge
 from cgm.core.registry import nearest
 from cgm.evaluation import stats
+from cgm.evaluation.filters import FirstLayer, first_layer, generator_of
 from cgm.evaluation.measures import metric_of, name_of
 from cgm.evaluation.uncertainty import Measured, difference
 from cgm.report import footnotes, labels
 from cgm.report.competence import competence
-from cgm.report.quantities import QUANTITIES, SPREAD
+from cgm.report.quantities import FILTER_QUANTITIES, QUANTITIES, SPREAD
 from cgm.report.ranking import loss
 from cgm.report.results import BROKEN, DatasetResult, Results, RunResult
 
@@ -32,11 +35,15 @@ FIGURES_OF = {
     "sharpness": ("spectrum", "grid"),
 }
 """The figures that show what the metrics of a group measure."""
+NETWORKS, TRAINED, RANDOM = "networks", "first_layer", "random_first_layer"
+"""The group of the frozen networks, and the arms of claims about them."""
 WORDS = {
+    "filters": "first-layer filters",
     "main": "main results",
     "further": "further metrics",
     "cost": "cost",
     "stability": "stability",
+    "effort": "GAN loss against perceptual loss",
     "plane": "perception–distortion plane",
     "grid": "outputs",
     "samples": "samples",
@@ -59,32 +66,49 @@ class Side:
 
 
 def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
-    """One for each claim, in the file's order. Whatever is not there, be it a dataset, a method, a metric or enough seeds, makes NOT TESTED,
-    with the reason."""
+    """One for each claim, in the file's order. Where something is not there, be it a dataset, a method, a metric or enough seeds, it is NOT
+    TESTED, with the reason."""
     return judge([(claim, [_look(results, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
 
 
 def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
     """``claim: what is unknown``, of metrics that neither this project's metrics nor its quantities have: misspelt, most likely."""
-    known = [*{key for dataset in results.datasets for key in dataset.measures}, *QUANTITIES]
+    known = [*{key for dataset in results.datasets for key in dataset.measures}, *QUANTITIES, *FILTER_QUANTITIES]
     found = []
     for claim in ledger.claims:
         named = {name for test in claim.tests for name in (test.metric, test.against.metric) if name}
-        found += [
-            f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in sorted(named) if name.removeprefix(SPREAD) not in known
-        ]
+        unknown = sorted(name for name in named if name.removeprefix(SPREAD) not in known)
+        found += [f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in unknown]
     return found
+
+
+def linked_to(found: Sequence[Verdict], names: Collection[str]) -> tuple[Verdict, ...]:
+    """The verdicts with those links alone that lead to one of these tables and figures."""
+    return tuple(
+        replace(
+            verdict,
+            findings=tuple(
+                replace(finding, links=tuple(link for link in finding.links if link[1].removeprefix("#") in names))
+                for finding in verdict.findings
+            ),
+        )
+        for verdict in found
+    )
 
 
 def _datasets(results: Results, claim: Claim) -> list[str]:
     """Of the experiment; the name of one that it doesn't have comes through, as does that of an empty group."""
     params = results.params
-    groups = {"paired": params.datasets, "unpaired": params.unpaired.datasets, "all": params.all_datasets}
+    groups = {"paired": params.datasets, "unpaired": params.unpaired.datasets, "all": params.all_datasets, NETWORKS: results.filters}
     found = [name for each in claim.datasets for name in (list(groups[each]) if groups.get(each) else [each]) if name not in claim.not_on]
     return list(dict.fromkeys(found))
 
 
 def _look(results: Results, claim: Claim, name: str) -> Looked:
+    if NETWORKS in claim.datasets and name in results.filters:
+        layer = first_layer(results.filters[name], generator_of(name))
+        links = ((WORDS["filters"], f"#filters-{results.datasets[0].name}"),)
+        return Looked(dataset=name, evidence=tuple(_of_filters(layer, test) for test in claim.tests), links=links)
     dataset = next((each for each in results.datasets if each.name == name), None)
     if dataset is None:
         return Looked(dataset=name, why_not=f"experiment “{results.params.experiment}” has no such data")
@@ -104,6 +128,24 @@ def _evidence(dataset: DatasetResult, claim: Claim, test: Test) -> Evidence:
     amount, limit = _amount(dataset, test, effect)
     delta = math.log1p(test.delta) if test.contrast == "ratio" else test.delta
     return Evidence(effect=effect, delta=delta, compared=compared, amount=amount, limit=limit, left_out=left_out, untrained=untrained)
+
+
+def _of_filters(layer: FirstLayer, test: Test) -> Evidence:
+    """Of a frozen network's first layer beside random filters of its shape, or a number."""
+    if test.metric not in FILTER_QUANTITIES:
+        return Evidence(why_not=f"nothing measures {test.metric!r} of filters{nearest(test.metric, FILTER_QUANTITIES)}")
+    number, random_too = test.against.value, test.against.arm == RANDOM and test.against.metric is None
+    if test.arm != TRAINED or (number is None and not random_too) or test.contrast != "difference" or test.expect == "nearer":
+        return Evidence(why_not=f"of filters, {TRAINED} is compared with {RANDOM} or a number, by a difference")
+    quantity = FILTER_QUANTITIES[test.metric]
+    trained, random = quantity.of(layer)
+    if trained.dtype == bool:
+        effect = of_shares(trained.tolist(), float(random.mean()) if number is None else number, "filters")
+    else:
+        effect = of_samples(trained, random.mean(axis=1) if number is None else np.full(2, number), "filters")
+    amount = stats.format_interval(stats.Interval(mean=effect.mean, half_width=effect.half_width, n=effect.n_seeds))
+    compared = f"{quantity.title}, trained − {'random' if number is None else f'{number:g}'}"
+    return Evidence(effect=effect, delta=test.delta, compared=compared, amount=amount, limit=f"{test.delta:g}")
 
 
 def _amount(dataset: DatasetResult, test: Test, effect: Effect) -> tuple[str, str]:

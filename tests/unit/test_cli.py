@@ -184,3 +184,28 @@ def test_a_terminal_that_is_not_utf_8(project: Path, encoding: str, command: lis
     found = subprocess.run([sys.executable, *command], cwd=project, env=environment, capture_output=True, check=False)
     assert (found.returncode, found.stderr) == (0, b"")
     assert b"torch?" in found.stdout or found.stdout == b"first ? then\n"
+
+
+CLAIM = """\
+claims:
+  - id: a-claim
+    sentence: "Fewer errors."
+    source: me
+    datasets: openmoji
+    tests: [{{metric: {metric}, arm: mse, against: {{arm: mae}}, expect: lower, delta: 0.01, because: "It is enough."}}]
+    control: none
+    caveat: none
+"""
+
+
+def test_claims_have_verdicts_before_anything_is_trained(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "claims.yaml: found no claims; docs/claims.md says how" in fails(capsys, "claims")
+    (project / "claims.yaml").write_text(CLAIM.format(metric="psnr"))
+    cli.main(["claims", "--check"])
+    assert "claims.yaml: 1 claim, sha256 " in capsys.readouterr().out
+    cli.main(["claims"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("NOT TESTED: a-claim\n    Fewer errors.\n    On openmoji: 0 seeds with values, 3 needed")
+    assert shown.endswith("claims.yaml: 1 not tested\n")
+    (project / "claims.yaml").write_text(CLAIM.format(metric="pnsr"))
+    assert fails(capsys, "claims") == "error: claims.yaml: a-claim: 'pnsr': unknown; did you mean 'psnr'?\n"

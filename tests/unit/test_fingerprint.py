@@ -41,6 +41,11 @@ def of(runs: set[str], *stages: str) -> set[str]:
     return {f"{stage}/{run}.json" for stage in stages or ("train", "translate") for run in runs}
 
 
+def returning(runs: set[str]) -> set[str]:
+    """The round trips, which unpaired runs alone make."""
+    return of({run for run in runs if run.startswith("fluent-unpaired/")}, "round_trip")
+
+
 def contents_by_copy(folder: Path) -> dict[str, object]:
     """Of the copy, computed by the copy's own code: a registry's line counts only there."""
     found = subprocess.run([sys.executable, "-c", CONTENTS], cwd=folder, capture_output=True, text=True, check=False)
@@ -173,12 +178,12 @@ CHANGES: dict[str, tuple[Edit, set[str]]] = {
     "the address of weights": (replace("cgm/networks/fixed/efficientnet_lite0.py", "Apache-2.0", "Apache 2.0"), REPORT),
     "a method's differences": (replace("cgm/methods/cgan.py", "dropout stays on, as in the paper", "dropout stays on"), REPORT),
     "a metric's citation": (replace("cgm/evaluation/metrics/kid.py", "ICLR 2018", "ICLR, 2018"), REPORT),
-    "a loss": (replace("cgm/methods/losses.py", "return F.l1_loss(y_hat, y)", "return (y_hat - y).abs().mean()"), of(L1)),
+    "a loss": (replace("cgm/methods/losses.py", "return F.l1_loss(y_hat, y)", "return (y_hat - y).abs().mean()"), of(L1) | returning(L1)),
     "a method's step": (
         replace("cgm/methods/cgan.py", '"real": 0.5 *', '"real": 0.25 *'),
         of({f"openmoji/{method}" for method in ("cgan", "gan_l1", "pix2pix")}),
     ),
-    "a generator": (replace("cgm/networks/resnet.py", "nn.Tanh()", "nn.Hardtanh()"), of(RESIDUAL)),
+    "a generator": (replace("cgm/networks/resnet.py", "nn.Tanh()", "nn.Hardtanh()"), of(RESIDUAL) | returning(RESIDUAL)),
     "the trainer": (replace("cgm/training/trainer.py", "VALIDATION_IMAGES = 64", "VALIDATION_IMAGES = 32"), of(RUNS, "train")),
     "the judge": (replace("cgm/networks/fixed/efficientnet_lite0.py", '"block15")', '"block14")'), SEEN | of(RUNS, "train") | REPORT),
 }

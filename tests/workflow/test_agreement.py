@@ -56,6 +56,7 @@ CHANGES: dict[str, tuple[Callable[[Project, int], None], set[str]]] = {
         {"reference@openmoji", "reference-unpaired@fluent-unpaired"} | stages("evaluate") | LAST,
     ),
     "the report's template": (append(("cgm/report/templates/style.css", "\nem {{ top: {n}px; }}\n")), {"report"}),
+    "a claim": (append(("claims.yaml", "# {n}\n")), {"report"}),
     "comments, and what nothing uses": (
         append(("cgm/training/trainer.py", "\n\n# another comment {n}\n"), ("cgm/methods/losses.py", "\n\nUNUSED_{n} = {n}\n")),
         set(),

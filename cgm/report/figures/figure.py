@@ -36,11 +36,16 @@ class Picture:
 
     kind: str
     dataset: str
+    """Empty for a figure of all of them."""
     title: str
     alt: str
     takeaway: str
     """What it shows, in one sentence made from the numbers."""
     note: str = ""
+    lecture: str = ""
+    """The textbook's sentence that the figure is about, where it is about one."""
+    claims: tuple[str, ...] = ()
+    """The ids of the claims that the figure is evidence for; their verdicts stand elsewhere on the page, at ``claim-<id>``."""
     csv: bytes = b""
     """The numbers that are drawn."""
     draw: Draw | None = field(default=None, repr=False, compare=False)
@@ -55,7 +60,7 @@ class Picture:
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.dataset}"
+        return f"{self.kind}-{self.dataset}" if self.dataset else self.kind
 
     @property
     def is_sheet(self) -> bool:

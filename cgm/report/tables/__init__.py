@@ -8,6 +8,7 @@ TABLES: Registry[TableMaker] = Registry(
     {
         "main": "cgm.report.tables.main:MAIN",
         "further": "cgm.report.tables.further:FURTHER",
+        "effort": "cgm.report.tables.effort:EFFORT",
         "cost": "cgm.report.tables.cost:COST",
         "stability": "cgm.report.tables.stability:STABILITY",
     },
