@@ -155,9 +155,9 @@
   function listValues(details, live) {
     const names = { s: "series", kind: "kind", what: "what", x: "across", middle: "middle", y: "up", low: "low", high: "high", n: "n" };
     const rows = all(".panel", live).flatMap((panel) => {
-      const { data } = JSON.parse(one("script", panel).textContent);
+      const [header, ...lines] = JSON.parse(one("script", panel).textContent).data.values.split("\n").map((line) => line.split("\t"));
       const title = one(".title", panel)?.textContent ?? "";
-      return vega.read(data.values, data.format).map((row) => ({ panel: title, ...row }));
+      return lines.map((line) => ({ panel: title, ...Object.fromEntries(header.map((name, at) => [name, line[at]])) }));
     });
     const columns = Object.keys(rows[0]).filter((name) => rows.some((row) => row[name] !== ""));
     const table = make("table", { class: "values" });
