@@ -21,10 +21,11 @@ def script() -> bytes:
     import vl_convert  # 90 MB: only where a report is made
 
     tables = _as_classic(importlib.resources.files("itables").joinpath("html/dt_bundle.js").read_text(encoding="utf-8"))
+    charts = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # None is its default: Vega, Vega-Lite and Vega-Embed
     notice = (TEMPLATES / "vega-licence.txt").read_text(encoding="utf-8")
     parts = (
         f"/*!\n{notice.strip()}\n*/",
-        f"(function () {{\n{vl_convert.javascript_bundle(None)}\n}})();",
+        f"(function () {{\n{charts}\n}})();",
         tables,
         (TEMPLATES / "page.js").read_text(encoding="utf-8"),
     )
