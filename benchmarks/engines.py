@@ -30,7 +30,7 @@ from cgm.core.files import write_json
 from cgm.experiment.reading import read_yaml
 from pipeline.stage_table import load_table
 
-STAGES = ("fetch", "prepare", "reference", "train", "translate", "evaluate", "track", "report")
+STAGES = ("fetch", "prepare", "filters", "reference", "train", "translate", "round_trip", "evaluate", "track", "report")
 SHAPES = {10: (1, 1, 5), 100: (1, 5, 10), 1000: (5, 10, 10)}
 """Runs: datasets and methods of each group, paired and unpaired, and seeds."""
 COMMAND = re.compile(rf"python -m pipeline\.({'|'.join(STAGES)})\b")
@@ -75,7 +75,9 @@ class Project:
         if count != len(STAGES):
             raise UserError(f"dvc.yaml: found {count} commands of the form 'python -m pipeline.<stage>', expected {len(STAGES)}")
         table.write_text(text, encoding="utf-8")
-        write_json(folder / stand_in.OUTS, {template.name: template.outs for template in load_table(folder).templates})
+        write_json(
+            folder / stand_in.OUTS, {template.name.removesuffix("-unpaired"): template.outs for template in load_table(folder).templates}
+        )
         self.run("git", "init", "--quiet")
         self.run(sys.executable, "-c", "from benchmarks import stand_in; stand_in.write_all()")
         self.check_agreed()

@@ -1,4 +1,4 @@
-"""Stage ``round-trip``: a trained pair of generators and the test conditions → ``round_trip.npz`` (:mod:`cgm.evaluation.round_trip`).
+"""Stage ``round_trip``: a trained pair of generators and the test conditions → ``round_trip.npz`` (:mod:`cgm.evaluation.round_trip`).
 
 Of a run whose method has no way back, or whose weights are not here, the file says so and holds nothing else.
 """

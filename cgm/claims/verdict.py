@@ -150,8 +150,8 @@ def settle(expected: Expected, region: Region, p: float | None) -> Kind:
 
 
 def p_text(p: float | None) -> str:
-    """``p = 0.012``, ``p < 0.001``; nothing for None."""
-    return "" if p is None else "p < 0.001" if p < 0.001 else f"p = {stats.format_number(p, 3 if p < 0.1 else 2)}"
+    """``0.012``, ``<0.001``; nothing for None."""
+    return "" if p is None else "<0.001" if p < 0.001 else stats.format_number(p, 3 if p < 0.1 else 2)
 
 
 def _outcome(test: Test, evidence: Evidence) -> Outcome:
@@ -214,12 +214,18 @@ def _sentence(findings: Sequence[Finding], kind: Kind, unadjusted: Kind, p: floa
         parts.append(f"{each.lower()} {clauses}" if len(by_kind) > 1 else clauses)
     text = "; ".join(parts)
     if kind != unadjusted:
-        text += f"; {unadjusted.lower()} by itself, but not after adjustment for {claims} claims ({p_text(p)})"
+        text += f"; {unadjusted.lower()} by itself, but not after adjustment for {claims} claims (p {_sign(p)})"
     elif p is not None:
-        text += f"; after adjustment for {claims} claims {p_text(p)}"
+        text += f"; after adjustment for {claims} claims p {_sign(p)}"
     elif kind not in ("INCONCLUSIVE", "NOT TESTED"):
         text += "; so by construction, without chance"
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _sign(p: float | None) -> str:
+    """``= 0.012``, ``< 0.001``."""
+    text = p_text(p)
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -82,7 +82,7 @@ def load(path: Path) -> RoundTrip | None:
     except FileNotFoundError:
         return None
     except (KeyError, ValueError, OSError, EOFError, AttributeError) as error:
-        raise UserError(f"{path}: no round trip ({error}); run the stage 'round-trip' of this run again") from None
+        raise UserError(f"{path}: no round trip ({error}); run the stage 'round_trip' of this run again") from None
     return RoundTrip(**{**arrays, "reason": str(arrays["reason"])})
 
 

@@ -193,12 +193,12 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, "\\end{table*}"]) + "\n"
 
 
-PROSE = 48
-"""More characters than this are set in lines."""
+PROSE, LINE = 48, 20
+"""More characters than this are set in lines, of so many centimetres; the whole table is then scaled to the width of the text."""
 
 
 def _alignment(column: Column, texts: Sequence[str]) -> str:
-    return "r" if column.numeric else f"p{{{PROSE / 6:g}cm}}" if max(map(len, texts), default=0) > PROSE else "l"
+    return "r" if column.numeric else f"p{{{LINE}cm}}" if max(map(len, texts), default=0) > PROSE else "l"
 
 
 def _latex_cell(table: Table, column: Column, cell: Cell) -> str:
@@ -214,6 +214,7 @@ _LATEX = {
     "↓": "$\\downarrow$",
     "†": "$^\\dagger$", "‡": "$^\\ddagger$", "³": "$^3$", "²": "$^2$", "¹": "$^1$", "⁰": "$^0$", "₁": "$_1$", "₂": "$_2$", "≤": "$\\le$",
     "≥": "$\\ge$", "≈": "$\\approx$", "·": "$\\cdot$", "‖": "$\\|$", "λ": "$\\lambda$", "φ": "$\\varphi$", "σ": "$\\sigma$",
+    "δ": "$\\delta$", "⁶": "$^6$",
     "α": "$\\alpha$", "β": "$\\beta$", "Σ": "$\\Sigma$", "√": "$\\sqrt{\\,}$", "∞": "$\\infty$", "…": "\\dots{}", "’": "'", "‘": "`",
     "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip

@@ -68,7 +68,9 @@ class Side:
 def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
     """One for each claim, in the file's order. Where something is not there, be it a dataset, a method, a metric or enough seeds, it is NOT
     TESTED, with the reason."""
-    return judge([(claim, [_look(results, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
+    asked = any(NETWORKS in claim.datasets for claim in ledger.claims)
+    layers = {name: first_layer(weights, generator_of(name)) for name, weights in results.filters.items() if asked}
+    return judge([(claim, [_look(results, layers, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
 
 
 def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
@@ -104,11 +106,10 @@ def _datasets(results: Results, claim: Claim) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _look(results: Results, claim: Claim, name: str) -> Looked:
-    if NETWORKS in claim.datasets and name in results.filters:
-        layer = first_layer(results.filters[name], generator_of(name))
+def _look(results: Results, layers: Mapping[str, FirstLayer], claim: Claim, name: str) -> Looked:
+    if NETWORKS in claim.datasets and name in layers:
         links = ((WORDS["filters"], f"#filters-{results.datasets[0].name}"),)
-        return Looked(dataset=name, evidence=tuple(_of_filters(layer, test) for test in claim.tests), links=links)
+        return Looked(dataset=name, evidence=tuple(_of_filters(layers[name], test) for test in claim.tests), links=links)
     dataset = next((each for each in results.datasets if each.name == name), None)
     if dataset is None:
         return Looked(dataset=name, why_not=f"experiment “{results.params.experiment}” has no such data")

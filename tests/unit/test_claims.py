@@ -450,7 +450,7 @@ def test_the_report_shows_verdicts_and_the_file_s_hash(tmp_path, monkeypatch):
     csv = made.cited["tables/verdicts.csv"].decode().splitlines()
     assert csv[1].startswith("a-claim,A claim.,")
     assert made.cited["tables/tests.csv"].decode().splitlines()[1].startswith("a-claim/icons_a/1,a-claim,icons_a,")
-    assert b"p{8cm}" in made.cited["tables/verdicts.tex"]
+    assert b"p{20cm}" in made.cited["tables/verdicts.tex"]
     assert made.drawn["forest.csv"].decode().splitlines()[1].startswith("a-claim,icons_a,1,")
 
 

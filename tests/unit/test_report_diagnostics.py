@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from report_inputs import COUNTS, SIZE, make_params, write_inputs, write_json
 
+from cgm.claims.ledger import parse_claims
+from cgm.claims.verdict import Looked, judge
 from cgm.evaluation import filters
 from cgm.evaluation.round_trip import LEVELS, RoundTrip, none
 from cgm.evaluation.swap import input_swap
@@ -186,7 +188,12 @@ def test_the_report_holds_them_and_links_only_verdicts_that_it_has(tree: tuple[P
     results = results_of(tree)
     picture = replace(swap(results, results.datasets[1]), claims=("keeps-content", "unknown"))  # type: ignore[type-var]
     drawn = {picture.name: render(picture, smoke=False)["svg"]}
-    page = index_page(results, [effort_table(results, each) for each in results.datasets], [picture], drawn, "", ["keeps-content"])
+    test = {"metric": "mae", "arm": "cyclegan", "against": {"value": 0.0}, "expect": "lower", "delta": 1.0, "because": "made up"}
+    words = dict.fromkeys(("sentence", "source", "control", "caveat"), "made up")
+    claims = parse_claims({"claims": [{"id": "keeps-content", **words, "datasets": "style", "tests": [test]}]})
+    judged = judge([(claims[0], [Looked(dataset="style", why_not="made up")])])
+    tables = [effort_table(results, each) for each in results.datasets]
+    page = index_page(results, tables, [picture], drawn, "", verdicts=judged)
     assert '<a href="#claim-keeps-content">keeps content</a>' in page
     assert "unknown" not in page
 
@@ -208,33 +215,19 @@ def test_effort_says_what_a_method_asks_for(tree: tuple[Path, Params]) -> None:
     assert table.footnotes
 
 
-def test_families_follow_the_weights() -> None:
-    raw = {
-        "pix2pix": {},
-        "perceptual": {"loss_network": "efficientnet-lite1"},
-        "mse": {},
-        "perceptual_gan": {"loss_network": "efficientnet-lite1"},
-        "plain": {"implementation": "weighted", "terms": {"l1": 1.0, "adversarial": {"weight": 0.0}}},
-        "both": {
-            "implementation": "weighted",
-            "terms": {"adversarial": {"weight": 1.0}, "perceptual": {"weight": 1.0, "loss_network": "efficientnet-lite1"}},
-        },
-    }
-    params = parse_params(
-        {
-            "experiment": "default",
-            "seeds": [0],
-            "datasets": {"a": {"source": "openmoji", "image_size": 64, "kimg": 1.0}},
-            "methods": raw,
-        }
-    )
-    found = {name: family(settings) for name, settings in params.methods.items()}
-    assert found == {
-        "pix2pix": "adversarial", "perceptual": "perceptual", "mse": "pixels", "perceptual_gan": "both", "plain": "pixels", "both": "both",
+def test_families_follow_what_trained_the_generator(tree: tuple[Path, Params]) -> None:
+    terms = {"adversarial": 1.0, "perceptual": {"weight": 1.0, "loss_network": "efficientnet-lite1"}, "lpips": 0.0}
+    raw = {"pix2pix": {}, "perceptual": {}, "mse": {}, "both": {"implementation": "weighted", "terms": terms}}
+    common = {"experiment": "default", "seeds": [0], "datasets": {"a": {"source": "openmoji", "image_size": 64, "kimg": 1.0}}}
+    methods = parse_params({**common, "methods": raw}).methods
+    icons = results_of(tree).datasets[0]
+    runs = {"pix2pix": icons.runs["pix2pix"], "perceptual": icons.runs["perceptual"], "mse": [], "both": icons.runs["pix2pix"]}
+    assert {name: family(methods[name], runs[name]) for name in methods} == {
+        "pix2pix": "adversarial", "perceptual": "perceptual", "mse": "pixels", "both": "both",
     }  # fmt: skip
-    assert loss_networks(params.methods["both"]) == ["efficientnet-lite1"]
-    assert own_settings(params.methods["mse"]) == 0
-    assert own_settings(params.methods["pix2pix"]) == 4  # λ, the form of the game, R1, DiffAugment
+    assert loss_networks(methods["both"]) == ["efficientnet-lite1"]
+    assert own_settings(methods["mse"]) == 0
+    assert own_settings(methods["pix2pix"]) == 4  # λ, the form of the game, R1, DiffAugment
 
 
 @pytest.mark.parametrize(

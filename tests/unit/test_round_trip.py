@@ -79,7 +79,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.moved_real, kept.moved_real)
     assert load(tmp_path / "none.npz") is None
     (tmp_path / "kept.npz").write_bytes(b"")
-    with pytest.raises(UserError, match="run the stage 'round-trip' of this run again"):
+    with pytest.raises(UserError, match="run the stage 'round_trip' of this run again"):
         load(tmp_path / "kept.npz")
 
 

@@ -94,8 +94,8 @@ def test_what_dvc_yaml_says_of_a_stage_s_work(smoke: Table) -> None:
     def kinds(mark: str) -> set[str]:
         return {one.kind for one in smoke.stages.values() if getattr(one.work, mark)}
 
-    assert kinds("computes") == {"reference", "train", "translate", "round-trip", "evaluate"}
-    assert kinds("gpu") == {"train", "translate", "round-trip"}
+    assert kinds("computes") == {"reference", "train", "translate", "round_trip", "evaluate"}
+    assert kinds("gpu") == {"train", "translate", "round_trip"}
     assert kinds("all_cores") == {"prepare"}
     assert kinds("local") == {"fetch", "weights", "filters", "track", "report"}
     assert {one.kind for one in smoke.stages.values()} - {one.kind for one in smoke.jobs()} == {"fingerprint"}

@@ -61,7 +61,8 @@ def stages(*kinds: str, of: Iterable[str] = MINIATURE) -> set[str]:
 
 def whole_run(*methods: str) -> set[str]:
     """What a change of these methods runs."""
-    return stages("train", "translate", "evaluate", of=methods) | LAST
+    unpaired = [method for method in methods if method == "unpaired_gan"]
+    return stages("train", "translate", "evaluate", of=methods) | stages("round_trip", of=unpaired) | LAST
 
 
 def miniature(raw: dict) -> None:

@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert outcome.code == 0, outcome.output[-4000:]
     everything = {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")}
     everything |= {f"{kind}-unpaired@fluent-unpaired" for kind in ("fetch", "prepare", "reference")}
-    assert outcome.executed == everything | {"weights"} | whole_run(*MINIATURE)
+    assert outcome.executed == everything | {"weights", "filters"} | whole_run(*MINIATURE)
     made.assert_agreed()
     return made
 

@@ -25,7 +25,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = Project(tmp_path_factory.mktemp("project"), pairs_only)
     outcome = made.dvc("repro")
     assert outcome.code == 0, outcome.output[-4000:]
-    assert outcome.executed == {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")} | {"weights"} | whole_run(*METHODS)
+    assert outcome.executed == {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")} | {"weights", "filters"} | whole_run(
+        *METHODS
+    )
     made.assert_agreed()
     return made
 

@@ -118,7 +118,7 @@ class TestOnSlurm:
         single = [
             "_".join(["rule", stage.template.replace("-", "_"), "wildcards", *stage.item.values()])
             for stage in stages
-            if stage.kind in ("prepare", "reference", "train")
+            if stage.kind in ("prepare", "reference", "train", "round_trip")
         ]
         assert sorted(comment for comment in jobs if comment.startswith("rule_") and "translate" not in comment) == sorted(single)
         assert sum("evaluate" in comment and "translate" in comment for comment in jobs) == 3

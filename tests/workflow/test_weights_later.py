@@ -18,7 +18,7 @@ from cgm.core.files import read_json, sha256
 from cgm.networks.fixed import FIXED
 
 JUDGE = "inception-2015"
-LOOKS = {"weights", "reference@openmoji", *stages("evaluate", of=["mae"]), *LAST}
+LOOKS = {"weights", "filters", "reference@openmoji", *stages("evaluate", of=["mae"]), *LAST}
 
 
 class Offered(BaseHTTPRequestHandler):

@@ -27,8 +27,8 @@ ROW = 0.17
 
 def forest(verdicts: Sequence[Verdict]) -> Picture | None:
     """Every test's effect as a multiple of δ with its 95% interval, above 0 where it goes as predicted. None where nothing was tested."""
-    rows: list[tuple[str, str, int, Kind, stats.Interval, bool]] = [
-        (verdict.claim.id, finding.dataset, place, outcome.kind, interval, outcome.test.expect == "same")
+    rows: list[tuple[str, str, int, Kind, stats.Interval, bool, float | None]] = [
+        (verdict.claim.id, finding.dataset, place, outcome.kind, interval, outcome.test.expect == "same", outcome.p)
         for verdict in verdicts
         for finding in verdict.findings
         for place, outcome in enumerate(finding.outcomes, start=1)
@@ -45,7 +45,7 @@ def forest(verdicts: Sequence[Verdict]) -> Picture | None:
         axes = figure.add_subplot()
         axes.axvspan(-1, 1, color=theme.grid, linewidth=0)
         axes.axvline(0, color=theme.muted, linewidth=0.8)
-        for height, (_, _, _, kind, found, same) in enumerate(rows):
+        for height, (_, _, _, kind, found, same, _) in enumerate(rows):
             colour = theme.colour(COLOURS[kind]) if kind in COLOURS else theme.muted
             half = found.half_width or 0.0
             axes.plot([found.mean - half, found.mean + half], [height, height], color=colour, linewidth=1.2, solid_capstyle="butt")
@@ -74,8 +74,11 @@ def forest(verdicts: Sequence[Verdict]) -> Picture | None:
         "predicted, and within the grey is as predicted.",
         alt=f"Forest plot: {labels.plural(len(rows), 'effect')} as multiples of the smallest difference that matters. {takeaway}",
         csv=csv_bytes(
-            ("claim", "dataset", "test", "outcome", "effect_in_deltas", "half_width", "n"),
-            [(*row[:4], row[4].mean, "" if row[4].half_width is None else row[4].half_width, row[4].n) for row in rows],
+            ("claim", "dataset", "test", "outcome", "effect_in_deltas", "half_width", "n", "p"),
+            [
+                (*row[:4], row[4].mean, "" if row[4].half_width is None else row[4].half_width, row[4].n, "" if row[6] is None else row[6])
+                for row in rows
+            ],
         ),
         draw=draw,
         size=(8.2, 1.1 + ROW * len(rows)),

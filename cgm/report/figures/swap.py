@@ -59,13 +59,15 @@ def swap(results: Results, dataset: DatasetResult) -> Picture | None:
 
     def draw(figure: Canvas, theme: Theme) -> None:
         grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
+        for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
             axes.set_title(panel.title, fontsize=9 if columns == FEW[0] else 7.5)
-            place(axes, mosaic([inputs], side), 0, -1 - GAP, count, 1)
+            headed = number < columns or columns == FEW[0]  # pictures are most of the bytes: among many panels once a column
+            if headed:
+                place(axes, mosaic([inputs], side), 0, -1 - GAP, count, 1)
             place(axes, mosaic([[image] for image in panel.rows], side), -1 - GAP, 0, 1, count)
             axes.imshow(panel.matrix, COLOURS, vmin=low, vmax=1, extent=(0, count, count, 0), interpolation="none")
             axes.set_xlim(-1 - GAP, count)
-            axes.set_ylim(count, -1 - GAP)
+            axes.set_ylim(count, -1 - GAP if headed else 0)
         for axes in grid.flat:
             axes.set_axis_off()
         scale = ScalarMappable(Normalize(low, 1), COLOURS)

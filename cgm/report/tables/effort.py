@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from cgm.evaluation import stats
 from cgm.evaluation.measures import metric_of
-from cgm.methods import METHODS
 from cgm.methods.method import MethodSettings, TranslatorSettings
 from cgm.methods.weighted import Weighted, terms_of
 from cgm.report import footnotes, labels, source_facts
@@ -32,7 +31,7 @@ NEVER, ALWAYS = "never", "from the start"
 def effort_table(results: Results, dataset: DatasetResult) -> Table:
     """Each method's effort and yield, by what its loss is made of. Rows: adversarial methods, perceptual ones, then the others."""
     curve = curve_of(dataset)
-    families = {method: family(settings) for method, settings in dataset.methods.items()}
+    families = {method: family(settings, dataset.runs[method]) for method, settings in dataset.methods.items()}
     opponents = {side: _best(dataset, [method for method in families if families[method] == side], curve) for side in OPPOSITE.values()}
     axes = {axis: metric for axis, metric in AXES.items() if any(metric in run.values for run in dataset.all_runs)}
     columns = (
@@ -113,10 +112,9 @@ ORDER: dict[Family, str] = {
 """What the loss of each family looks through, in the table's order."""
 
 
-def family(settings: MethodSettings) -> Family:
-    """By the terms that the generator minimises with a weight above 0."""
-    shown = METHODS[settings.implementation].objective(settings)
-    adversarial = any(term.adversarial and term.weight != 0 for term in shown)
+def family(settings: MethodSettings, runs: Sequence[RunResult]) -> Family:
+    """By the networks that trained the generator: a discriminator, if the runs had one; a frozen one, by the settings."""
+    adversarial = any(run.record["parameters"]["discriminator"] for run in runs if run.record)
     perceptual = bool(loss_networks(settings))
     return "both" if adversarial and perceptual else "adversarial" if adversarial else "perceptual" if perceptual else "pixels"
 

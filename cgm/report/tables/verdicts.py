@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cgm.claims.effect import Effect
 from cgm.claims.ledger import Ledger
-from cgm.claims.verdict import KINDS, Outcome, Verdict
+from cgm.claims.verdict import KINDS, Outcome, Verdict, p_text
 from cgm.evaluation import stats
 from cgm.report import labels
 from cgm.report.results import Results
@@ -36,7 +36,7 @@ def verdicts_table(results: Results, ledger: Ledger, verdicts: Sequence[Verdict]
         Column(key="claim", title="Claim", numeric=False),
         Column(key="verdict", title="Verdict", numeric=False),
         Column(key="unadjusted", title="By itself", numeric=False),
-        Column(key="p", title="p", detail="adjusted", places=3),
+        Column(key="p", title="p", detail="adjusted"),
         Column(key="reason", title="Why", numeric=False),
     )
     rows = [
@@ -46,7 +46,7 @@ def verdicts_table(results: Results, ledger: Ledger, verdicts: Sequence[Verdict]
                 Cell(text=verdict.claim.sentence),
                 Cell(text=verdict.kind),
                 Cell(text="" if verdict.unadjusted == verdict.kind else verdict.unadjusted),
-                _number(verdict.p),
+                Cell(text=p_text(verdict.p)),
                 Cell(text=verdict.reason),
             ),
         )
@@ -83,7 +83,7 @@ def tests_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
         Column(key="expected", title="Predicted", numeric=False),
         Column(key="in_deltas", title="Effect ÷ δ", places=2),
         Column(key="over", title="Interval over", numeric=False),
-        Column(key="p", title="p", places=4),
+        Column(key="p", title="p"),
         Column(key="outcome", title="Outcome", numeric=False),
     )
     rows = []
@@ -103,7 +103,7 @@ def tests_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
                             Cell(text=EXPECTED[outcome.test.expect]),
                             Cell() if interval is None else Cell(interval=interval),
                             Cell(text="" if effect is None else _over(effect)),
-                            _number(outcome.p),
+                            Cell(text=p_text(outcome.p)),
                             Cell(text=outcome.kind),
                         ),
                     )
@@ -130,7 +130,3 @@ def _over(effect: Effect) -> str:
     if effect.over == "filters":
         return labels.plural(effect.n_seeds, "filter")
     return labels.plural(effect.n_seeds, "seed") + (" and images" if effect.over == "seeds and images" else "")
-
-
-def _number(p: float | None) -> Cell:
-    return Cell() if p is None else Cell(interval=stats.Interval(mean=p, half_width=None, n=1))
