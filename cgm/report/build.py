@@ -11,6 +11,7 @@ from pathlib import Path
 from cgm.claims.ledger import LEDGER, load_ledger
 from cgm.experiment.params import Params
 from cgm.report import citation
+from cgm.report.browser import browse
 from cgm.report.digest import digest
 from cgm.report.figures import FIGURES
 from cgm.report.figures.forest import forest
@@ -19,6 +20,7 @@ from cgm.report.page import index_page, table_page
 from cgm.report.parquet import images_parquet, results_parquet
 from cgm.report.plotting import render
 from cgm.report.results import collect, tidy, tidy_csv
+from cgm.report.script import script
 from cgm.report.table_format import Table, to_csv, to_json, to_latex, to_markdown
 from cgm.report.tables import TABLES
 from cgm.report.tables.verdicts import tests_table, verdicts_table
@@ -65,8 +67,12 @@ def build(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) -> R
     }
     cited.update({f"pictures/{picture.name}.png": picture.image for picture in pictures if picture.is_sheet})
     cited.update({f"figures/{picture.name}.csv": picture.csv for picture in pictures if not picture.is_sheet})
+    browsed = [found for dataset in results.datasets if (found := browse(dataset))]
+    for found in browsed:
+        cited.update(found.files)
     drawings = {name: files["svg"] for name, files in rendered.items()}
-    cited["index.html"] = index_page(results, tables, pictures, drawings, results_csv, verdicts=judged, ledger=ledger).encode()
+    page = index_page(results, tables, pictures, drawings, results_csv, browsed=browsed, verdicts=judged, ledger=ledger)
+    cited["index.html"], cited["page.js"] = page.encode(), script()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(cited.items())}
     cited[MANIFEST] = (json.dumps({"sha256": digests}, indent=2) + "\n").encode()
 

@@ -1,14 +1,20 @@
-"""The page: one file, no script, nothing loaded from elsewhere."""
+"""The page: all of the report in one file that loads nothing but what lies beside it.
+
+``page.js`` (:mod:`cgm.report.script`) makes tables, charts and images answer, and ``samples/`` (:mod:`cgm.report.browser`) holds the test
+images. Without them everything is there to read all the same.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -19,25 +25,44 @@ from cgm.data.layouts import TITLES as LAYOUT_TITLES
 from cgm.data.listing import SPLITS
 from cgm.data.sources import SOURCES
 from cgm.evaluation.measures import planned
+from cgm.experiment.params import Params
 from cgm.methods import METHODS
 from cgm.methods.method import Elsewhere, MethodSettings, TrainedSettings, TranslatorSettings
 from cgm.networks.fixed import FIXED
-from cgm.report import footnotes, labels
-from cgm.report.citation import stamp
+from cgm.report import browser, cards, charts, footnotes, labels
+from cgm.report.browser import Browsed
+from cgm.report.charts import Chart, Key
+from cgm.report.citation import BIB, NOT_CITABLE, NUMBERS, stamp
+from cgm.report.citation import TITLE as SOFTWARE
 from cgm.report.departures import method_sentence
+from cgm.report.figures import FIGURES
 from cgm.report.figures.figure import Picture
+from cgm.report.groups import GROUPS, HEADINGS, Group
 from cgm.report.objective import objective
-from cgm.report.plotting import for_both_themes
+from cgm.report.plotting import DARK, LIGHT, for_both_themes
 from cgm.report.results import DatasetResult, Results
 from cgm.report.summary import answer, opening
 from cgm.report.table_format import Cell, Column, Row, Table
 from cgm.report.tables import TABLES
-from cgm.report.tables.verdicts import counts
+from cgm.report.tables.verdicts import EXPECTED
 
 NAMED = 5
 """So many of the pictures that were left out are named; the card in ``data/prepared`` names all."""
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "Which loss should train an image-to-image model?"
+PLAIN = " !$'()*+,-./:;=?@_~"
+"""What stands in a data URI as it is."""
+MLFLOW = "http://127.0.0.1:5000"
+"""Where ``make ui`` serves a store of this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """What stands beside the result's name. ``why``: a sentence, where one is owed."""
+
+    text: str
+    kind: Literal["good", "bad", "plain"]
+    why: str = ""
 
 
 def table_page(table: Table) -> str:
@@ -52,6 +77,7 @@ def index_page(
     drawn: Mapping[str, bytes],
     results_csv: str,
     *,
+    browsed: Sequence[Browsed] = (),
     verdicts: Sequence[Verdict] = (),
     ledger: Ledger = NONE,
 ) -> str:
@@ -67,12 +93,10 @@ def index_page(
             "about": _about(dataset),
             "answer": answer(dataset),
             "opening": opening(dataset),
-            "tables": [table for table in tables if table.dataset == dataset.name],
-            "figures": [(picture, _source(picture, drawn)) for picture in pictures if picture.dataset == dataset.name],
+            "groups": _groups(dataset, tables, pictures, drawn),
         }
         for dataset in results.datasets
     ]
-    methods = list(results.methods)
     params = results.params
     return (
         _environment()
@@ -82,6 +106,15 @@ def index_page(
             lead=_lead(results),
             style=_style(),
             stamp=stamp(results),
+            identity=identity[:12],
+            badges=[_runs_badge(results), Badge(text=NOT_CITABLE, kind="bad") if stamp(results) else Badge(text="citable", kind="good")],
+            cite=_cite(results, identity),
+            cite_files=(BIB, NUMBERS),
+            verdicts=cards.by_kind(verdicts),
+            expected=EXPECTED,
+            experiment_tables=[table for table in tables if not table.dataset],
+            experiment_figures=[(picture, _source(picture, drawn)) for picture in pictures if not picture.dataset],
+            claims={verdict.claim.id for verdict in verdicts},
             facts=[
                 ("Experiment", params.experiment),
                 ("Datasets", ", ".join(dataset.name for dataset in results.datasets)),
@@ -92,22 +125,76 @@ def index_page(
                     "Judges",
                     ", ".join(dict.fromkeys(_judge(judge) for dataset in results.datasets for judge in dataset.judges)) or "none yet",
                 ),
-                ("Claims", f"{counts(verdicts)} ({ledger.name} {ledger.sha256[:12]})" if verdicts else "none"),
-                ("Result", identity[:12]),
             ],
             sections=sections,
-            verdicts=verdicts,
-            experiment_tables=[table for table in tables if not table.dataset],
-            experiment_figures=[(picture, _source(picture, drawn)) for picture in pictures if not picture.dataset],
-            claims={verdict.claim.id for verdict in verdicts},
             headings={name: maker.heading for name, maker in TABLES.items()},
+            browsed=browsed,
+            quality=browser.QUALITY,
+            columns=browser.COLUMNS,
             metrics=_metrics(results),
-            methods=[_method(results, name) for name in methods],
+            methods=[_method(results, name) for name in results.methods],
             cards=[_card(dataset) for dataset in results.datasets],
             provenance=[*_provenance(results, identity), ("claims", f"{ledger.name} {ledger.sha256}" if ledger.sha256 else "no file")],
+            limitations=_limitations(results),
             footer=f"cgm · result {identity[:12]} · experiment {params.experiment}. Images belong to their authors; see Data for licences.",
         )
     )
+
+
+def _groups(
+    dataset: DatasetResult, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes]
+) -> list[tuple[Group, str, list[tuple[Picture, str]], list[Table]]]:
+    """(id, heading, figures with their sources, tables) of each part of a dataset's section that holds anything."""
+    found = []
+    for group in GROUPS:
+        figures = [
+            (picture, _source(picture, drawn))
+            for picture in pictures
+            if picture.dataset == dataset.name and FIGURES[picture.kind].group == group
+        ]
+        own = [table for table in tables if table.dataset == dataset.name and TABLES[table.kind].group == group]
+        if figures or own:
+            found.append((group, HEADINGS[group], figures, own))
+    return found
+
+
+def _runs_badge(results: Results) -> Badge:
+    whole = all(run.ok for run in results.all_runs)
+    return Badge(text="all runs ok" if whole else footnotes.runs_sentence(results.all_runs), kind="good" if whole else "bad")
+
+
+def _cite(results: Results, identity: str) -> str:
+    """The report as a whole; tables and numbers have their own keys."""
+    origin = results.origin
+    commit = f", commit {origin.commit[:12]} of {origin.date}" if origin.commit else ""
+    return f"{SOFTWARE}; experiment {results.params.experiment}, result {identity[:12]}{commit}."
+
+
+def _tracked(params: Params, dataset: str, method: str) -> str:
+    """Where MLflow shows the runs of a method: in a store of this machine's, whose first experiment is this one, a search for them; on a
+    server, whose experiments have whatever numbers, the experiment by its name."""
+    uri = params.tracking.uri
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/#/experiments?experimentSearchFilter={quote(params.tracking.experiment)}"
+    search = f"tags.dataset = '{dataset}' and tags.method = '{method}'"
+    return f"{MLFLOW}/#/experiments/1/runs?searchFilter={quote(search)}"
+
+
+def _limitations(results: Results) -> list[str]:
+    """What the numbers can't say, from what they are made of."""
+    params = results.params
+    sizes = sorted({labels.pixels(each.image_size) for each in params.all_datasets.values()})
+    seeds = len(params.seeds)
+    sentences = [
+        f"{labels.plural(seeds, 'training')} of each method: an interval over so few seeds is wide, and its Student-t factor assumes that "
+        "they vary as a normal distribution does.",
+        f"Pictures of {labels.listing(sizes)} and this experiment's budgets: nothing here says how methods rank at others.",
+        "Hyper-parameters are one setting a method, not the best of a search; see Methods for where they differ from the papers'.",
+        "Every judge has tastes of its own. A value through one network says little of what another, or a person, would prefer.",
+    ]
+    if datasets := [dataset.name for dataset in results.datasets if dataset.prepared is not None and dataset.prepared.hidden_pairs]:
+        sentences.append(f"On {labels.listing(datasets)} training saw no pairs, but scores compare with the hidden ones.")
+    return sentences
 
 
 def _judge(judge: Mapping[str, str | None]) -> str:
@@ -131,17 +218,31 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(groups_of_rows=_groups_of_rows, heading=_heading, equation=_equation)
+    environment.filters.update(heading=_heading, equation=_equation, common_keys=_common_keys, json=_json)
+    environment.filters.update({name: getattr(cards, name) for name in ("slug", "p_value", "drawing")})
     environment.globals.update(row_cells=_row_cells, row_under=_row_under, group_starts=_group_starts, zip=zip)
     return environment
 
 
 def _style() -> Markup:
-    return Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # our own file: nothing in it to escape
+    """Our own file: nothing in it to escape. The series' colours come from the drawn figures' themes."""
+    light, dark = ("".join(f"--series-{place}:{colour};" for place, colour in enumerate(theme.palette)) for theme in (LIGHT, DARK))
+    colours = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    return Markup(colours + (TEMPLATES / "style.css").read_text(encoding="utf-8"))
 
 
-def _groups_of_rows(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    return [(kind, list(group)) for kind, group in itertools.groupby(rows, key=lambda row: row.kind)]
+def _json(value: object) -> Markup:
+    """JSON inside a script element, which only ``</`` could end."""
+    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"))
+
+
+def _common_keys(shown: Sequence[Chart]) -> list[Key]:
+    """What the panels' series stand for; empty where a name stands for one thing here and for another there."""
+    found: dict[str, Key] = {}
+    for each in (each for chart in shown for each in chart.keys):
+        if found.setdefault(each.label, each) != each:
+            return []
+    return list(found.values())
 
 
 def _row_cells(table: Table, row: Row) -> list[tuple[Column, Cell]]:
@@ -173,9 +274,10 @@ def _equation(text: str) -> Markup:
 
 
 def _source(picture: Picture, drawn: Mapping[str, bytes]) -> str:
-    """A figure as a data URI."""
-    kind, content = ("png", picture.image) if picture.is_sheet else ("svg+xml", for_both_themes(drawn[picture.name]))
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    """A figure as a data URI. SVG stays text, a quarter smaller than as base64, and what changes in it is what git keeps."""
+    if picture.is_sheet:
+        return f"data:image/png;base64,{base64.b64encode(picture.image).decode()}"
+    return f"data:image/svg+xml,{quote(for_both_themes(drawn[picture.name]), safe=PLAIN)}"
 
 
 def _about(dataset: DatasetResult) -> str:
@@ -227,6 +329,8 @@ def _method(results: Results, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": labels.method_title(name, settings),
+        "key": charts.key(labels.method_title(name, settings), results.places[name], name),
+        "runs": [(dataset.name, _tracked(results.params, dataset.name, name)) for dataset in datasets],
         "equations": _by_dataset(datasets, lambda dataset: objective(dataset.methods[name])),
         "facts": " ".join(sentences),
         "differences": differences,

@@ -176,7 +176,7 @@ def test_metrics_over_the_budget(report: Report, tree: Path) -> None:
     assert picture is not None
     assert " → 26.2 at 1, 4 and 16 thousand images (last step: surely better)" in picture.takeaway
     assert "Pix2Pix 32.2 → 32.2 at 1 and 4 thousand images (last step: no sure change)" in picture.takeaway
-    assert '<h3 id="budget-icons_a">' in report.cited["index.html"].decode()
+    assert '<h4 id="budget-icons_a">' in report.cited["index.html"].decode()
 
 
 def test_no_figure_without_such_a_path(tmp_path: Path) -> None:

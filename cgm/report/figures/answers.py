@@ -66,4 +66,4 @@ def _takeaway(dataset: DatasetResult) -> str:
     return f"Of the plausible pictures' saturation, least is lost under {parts[0]} and most under {parts[-1]}."
 
 
-ANSWERS = Figure(kind="answers", make=answers_sheet)
+ANSWERS = Figure(kind="answers", make=answers_sheet, group="pictures")

@@ -14,7 +14,7 @@ from cgm.evaluation.measures import metric_of
 from cgm.evaluation.uncertainty import Difference, Estimate
 from cgm.experiment.params import Params
 from cgm.methods.method import MethodSettings
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.figures.figure import Figure, Picture
 from cgm.report.parameter_paths import Path, paths_of, settings_of
 from cgm.report.plotting import MARKERS, Theme, csv_bytes
@@ -123,6 +123,29 @@ def _drawn(results: Results, dataset: DatasetResult, trained: Trained) -> Pictur
             handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(list(handles.values()), [*handles], loc="outside lower center", ncols=4)
 
+    panels = tuple(
+        charts.curves(
+            headings[metric],
+            "thousand images seen",
+            [
+                (charts.key(name, places[base[name]], base[name]), _scaled(points, metric_of(metric).scale))
+                for name, points in found.items()
+            ],
+            middle="mean",
+            ends=("lower end", "upper end"),
+            log_across=True,
+            bars=True,
+            rules=[
+                (
+                    charts.Key(label=labels.reference_title(name), colour=charts.MUTED, symbol=charts.LINE),
+                    stats.t_interval(values).mean * metric_of(metric).scale,
+                )
+                for name, values in references[metric].items()
+                if values
+            ],
+        )
+        for metric, found in curves.items()
+    )
     rows: list[tuple[object, ...]] = []
     for metric, found in curves.items():
         for points in found.values():
@@ -146,6 +169,7 @@ def _drawn(results: Results, dataset: DatasetResult, trained: Trained) -> Pictur
         alt=f"Line plots for {dataset.name} of {labels.listing(list(headings.values()))} against images seen, for "
         f"{labels.listing(list(dict.fromkeys(name for found in curves.values() for name in found)))}. {takeaway}",
         csv=csv_bytes(("dataset", "method", "kimg", "metric", "mean", "half_width", "n"), rows),
+        charts=panels,
         draw=draw,
         size=(8.2, 3.9),
     )
@@ -154,6 +178,15 @@ def _drawn(results: Results, dataset: DatasetResult, trained: Trained) -> Pictur
 def _points(trained: Trained, path: Path, metric: str) -> Points:
     found = [(float(kimg), entry, trained.estimate(entry, metric)) for kimg, entry in path.points]
     return [(kimg, entry, each) for kimg, entry, each in found if each is not None]
+
+
+def _scaled(points: Points, scale: float) -> charts.Curve:
+    """Mean and the ends of its interval, as the tables scale them."""
+    return [
+        (kimg, scale * each.mean, scale * (each.mean - half_width), scale * (each.mean + half_width), each.n_seeds)
+        for kimg, _, each in points
+        for half_width in [each.half_width or 0.0]
+    ]
 
 
 def _base(methods: Mapping[str, MethodSettings], path: Path) -> str:
@@ -194,4 +227,4 @@ def _sure(change: Difference | None) -> str:
     return f" (last step: {kind})"
 
 
-BUDGET = Figure(kind="budget", make=budget)
+BUDGET = Figure(kind="budget", make=budget, group="training")

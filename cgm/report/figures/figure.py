@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cgm.report.groups import Group
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+    from cgm.report.charts import Chart
     from cgm.report.plotting import Theme
     from cgm.report.results import DatasetResult, Results
 
@@ -23,6 +26,8 @@ class Figure:
     """File names begin with it: ``plane-openmoji``."""
     make: Callable[[Results, DatasetResult], Picture | None]
     """None where the results have nothing to show."""
+    group: Group = "diagnostics"
+    """Where on the page it stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,8 @@ class Picture:
     draw: Draw | None = field(default=None, repr=False, compare=False)
     size: tuple[float, float] = (8.2, 5.4)
     """Of what :attr:`draw` draws, in inches."""
+    charts: tuple[Chart, ...] = field(default=(), repr=False, compare=False)
+    """The same numbers as panels that answer to the pointer, in place of what is drawn; none: the drawing stays."""
     image: bytes = field(default=b"", repr=False)
     """A sheet of images as PNG."""
     width: int = 0

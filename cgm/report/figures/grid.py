@@ -62,4 +62,4 @@ def _colour_takeaway(dataset: DatasetResult) -> str:
     return f"Outputs are palest under {parts[0]} and most colourful under {parts[-1]}, where the targets' own colourfulness is 1."
 
 
-GRID = Figure(kind="grid", make=grid)
+GRID = Figure(kind="grid", make=grid, group="pictures")

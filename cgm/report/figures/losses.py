@@ -6,7 +6,7 @@ import math
 
 from matplotlib.figure import Figure as Canvas
 
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.figures.curves import Curve, curve_rows, curves_csv, curves_of, thinned
 from cgm.report.figures.figure import Figure, Picture
 from cgm.report.plotting import Theme
@@ -33,14 +33,23 @@ def loss_curves(results: Results, dataset: DatasetResult) -> Picture | None:
                 kimg, middle, low, high, _ = zip(*curve, strict=True)
                 axes.fill_between(kimg, low, high, color=theme.colour(place), alpha=0.15, linewidth=0)
                 axes.plot(kimg, middle, color=theme.colour(place), linewidth=1.1, label=name)
-            values = [abs(value) for curve in found.values() for _, value, *_ in curve if value]
-            if values and all(value >= 0 for curve in found.values() for _, value, *_ in curve) and max(values) > 20 * min(values):
+            if _spans_decades(found):
                 axes.set_yscale("log")
             axes.legend(fontsize=7, ncols=2 if len(found) > 3 else 1, loc="best", handlelength=1.2, columnspacing=0.9, labelspacing=0.3)
         for axes in list(grid.flat)[len(curves) :]:
             axes.set_visible(False)
         figure.supxlabel("thousand images seen", fontsize=9)
 
+    panels = tuple(
+        charts.curves(
+            labels.method_title(method, dataset.methods[method]),
+            "thousand images seen",
+            [(charts.key(name, place), thinned(curve)) for place, (name, curve) in enumerate(found.items())],
+            log=_spans_decades(found),
+            method=method,
+        )
+        for method, found in curves.items()
+    )
     size = (8.2, 2.2 * rows + 0.4)
     numbers = curves_csv(curve_rows(dataset, curves))
     takeaway = _loss_takeaway(dataset, curves)
@@ -53,9 +62,17 @@ def loss_curves(results: Results, dataset: DatasetResult) -> Picture | None:
         note="Weighted terms as each player's optimiser saw them; line: median over seeds; band: lowest to highest.",
         alt=f"Small line plots for {dataset.name}, one a method ({labels.listing(titles)}), of its losses against images seen. {takeaway}",
         csv=numbers,
+        charts=panels,
         draw=draw,
         size=size,
     )
+
+
+def _spans_decades(found: dict[str, Curve]) -> bool:
+    """Whether a method's losses want a logarithmic axis, and can have one."""
+    values = [value for curve in found.values() for _, value, *_ in curve]
+    positive = [value for value in values if value]
+    return bool(positive) and min(values) >= 0 and max(positive) > 20 * min(positive)
 
 
 def _loss_takeaway(dataset: DatasetResult, curves: dict[str, dict[str, Curve]]) -> str:
@@ -80,4 +97,4 @@ def _loss_takeaway(dataset: DatasetResult, curves: dict[str, dict[str, Curve]]) 
     return f"The generator's objective, last ÷ first logged value, is lowest under {part(most)} and highest under {part(least)}."
 
 
-LOSSES = Figure(kind="losses", make=loss_curves)
+LOSSES = Figure(kind="losses", make=loss_curves, group="training")

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from cgm.evaluation import stats
 from cgm.evaluation.metrics import METRICS
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.competence import competent
 from cgm.report.figures.figure import Figure, Picture
 from cgm.report.parameter_paths import Path, path_title, paths_of, settings_of, value_text
@@ -91,13 +91,37 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
             figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
         place_labels(axes, anchors, texts, colours, dots, theme)
 
+    titles = {method: labels.method_title(method, dataset.methods[method]) for method in means}
+    lines = [
+        (charts.Key(label=title, colour=charts.colour(place), symbol=charts.LINE), [means[entry] for entry in path.entries])
+        for place, (title, alike) in enumerate(joined.items())
+        for path in alike
+    ]
+    real = charts.Key(label=labels.REFERENCES["real"], colour=charts.MUTED, symbol=charts.SYMBOLS["s"])
+    chart = charts.scatter(
+        "",
+        (
+            f"{labels.metric_title(DISTORTION, '')} {labels.arrow(DISTORTION)} (distortion)",
+            f"{labels.scaled_title(PERCEPTION, judge)} {labels.arrow(PERCEPTION)} (perception)",
+        ),
+        [
+            (charts.key(titles[method], places[method], method), [(f"seed {seed}", x, y) for seed, x, y in found])
+            for method, found in points.items()
+        ],
+        lines=lines,
+        marks=[
+            (charts.Key(label=labels.reference_title(reference.name), colour=charts.MUTED, symbol=charts.SYMBOLS["D"], hollow=True), x, y)
+            for reference, (x, y) in baselines
+        ],
+        band=(real, min(floor), max(floor)) if floor else None,
+        linear_below=10.0,
+    )
     rows = [(dataset.name, method, seed, x, y / scale) for method, found in points.items() for seed, x, y in found] + [
         (dataset.name, reference.key, 0, x, y / scale) for reference, (x, y) in baselines
     ]
     size = (8.2, 5.4 + 0.2 * ((len(joined) + 1) // 2))
     numbers = csv_bytes(("dataset", "method", "seed", DISTORTION, PERCEPTION), rows)
     takeaway = _takeaway(dataset, means)
-    titles = [labels.method_title(method, dataset.methods[method]) for method in means]
     return Picture(
         kind="plane",
         dataset=dataset.name,
@@ -106,8 +130,9 @@ def plane(results: Results, dataset: DatasetResult) -> Picture | None:
         note="Small marks: seeds; large: their mean; hollow diamonds: baselines; dashed line and band: real vs real. "
         f"Down and left is better.{_caption(list(joined))}",
         alt=f"Scatter plot for {dataset.name}: MAE against {labels.metric_title(PERCEPTION, judge)} for "
-        f"{labels.listing(titles)}. {takeaway}",
+        f"{labels.listing(list(titles.values()))}. {takeaway}",
         csv=numbers,
+        charts=(chart,),
         draw=draw,
         size=size,
     )
@@ -150,4 +175,4 @@ def _value(dataset: DatasetResult, method: str, metric: str) -> str:
     return f"{labels.scaled_title(metric, dataset.judge_of(metric))} {interval_text(dataset, method, metric)}"
 
 
-PLANE = Figure(kind="plane", make=plane)
+PLANE = Figure(kind="plane", make=plane, group="plane")

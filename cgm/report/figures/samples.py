@@ -60,4 +60,4 @@ def _diversity_takeaway(dataset: DatasetResult) -> str:
     return f"Mean {title} between samples of one condition is lowest for {parts[0]} and highest for {parts[-1]}."
 
 
-SAMPLES = Figure(kind="samples", make=samples)
+SAMPLES = Figure(kind="samples", make=samples, group="pictures")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from cgm.evaluation import stats
 from cgm.evaluation.metrics.spectrum import ENERGY_EPSILON
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.competence import competent
 from cgm.report.figures.figure import Figure, Picture
 from cgm.report.plotting import MARKERS, Theme, csv_bytes
@@ -44,6 +44,13 @@ def spectrum(results: Results, dataset: DatasetResult) -> Picture | None:
             )  # fmt: skip
         figure.legend(loc="outside lower center", ncols=4)
 
+    chart = charts.curves(
+        "log₁₀ power, outputs ÷ targets →0",
+        "cycles per pixel",
+        [(charts.key(titles[method], places[method], method), curve) for method, curve in curves.items()],
+        rules=[(charts.Key(label="Targets", colour=charts.MUTED, symbol=charts.LINE), 0.0)],
+        wide=True,
+    )
     size = (8.2, 4.6)
     rows = [(dataset.name, method, *point) for method, curve in curves.items() for point in curve]
     numbers = csv_bytes(("dataset", "method", "frequency", "median", "lowest", "highest", "n"), rows)
@@ -66,6 +73,7 @@ def spectrum(results: Results, dataset: DatasetResult) -> Picture | None:
         alt=f"Line plot for {dataset.name}: power of the outputs ÷ power of the targets against spatial frequency, one line for each of "
         f"{labels.listing(list(titles.values()))}. {takeaway}",
         csv=numbers,
+        charts=(chart,),
         draw=draw,
         size=size,
     )

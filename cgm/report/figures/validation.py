@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cgm.evaluation import stats
 from cgm.evaluation.metrics import METRICS
-from cgm.report import labels
+from cgm.report import charts, labels
 from cgm.report.competence import competent
 from cgm.report.figures.curves import MEASURED, Curve, curve_rows, curves_csv, curves_of
 from cgm.report.figures.figure import Figure, Picture
@@ -47,6 +47,18 @@ def validation_curves(results: Results, dataset: DatasetResult) -> Picture | Non
         titled = [(lines[method], labels.method_title(method, dataset.methods[method])) for method in dataset.methods if method in lines]
         figure.legend([line for line, _ in titled], [title for _, title in titled], loc="outside lower center", ncols=4)
 
+    panels = tuple(
+        charts.curves(
+            titles[name],
+            "thousand images seen",
+            [
+                (charts.key(labels.method_title(method, dataset.methods[method]), places[method], method), found[name])
+                for method, found in curves.items()
+                if name in found
+            ],
+        )
+        for name in names
+    )
     size = (8.2, 3.2 * math.ceil(len(names) / 2) + 0.7)
     numbers = curves_csv(curve_rows(dataset, curves))
     takeaway = _validation_takeaway(results, dataset, curves, names)
@@ -58,6 +70,7 @@ def validation_curves(results: Results, dataset: DatasetResult) -> Picture | Non
         note="Line: median over seeds; band: lowest to highest.",
         alt=f"Line plots for {dataset.name} of {labels.listing(list(titles.values()))} against images seen, one line a method. {takeaway}",
         csv=numbers,
+        charts=panels,
         draw=draw,
         size=size,
     )
@@ -86,4 +99,4 @@ def _validation_takeaway(results: Results, dataset: DatasetResult, curves: dict[
     return f"{sentence}; from the last validation but one to the last, {title} changed by {change}% in the median method."
 
 
-VALIDATION = Figure(kind="validation", make=validation_curves)
+VALIDATION = Figure(kind="validation", make=validation_curves, group="training")

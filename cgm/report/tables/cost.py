@@ -63,4 +63,4 @@ def cost_table(results: Results, dataset: DatasetResult) -> Table:
     )
 
 
-COST = TableMaker(kind="cost", heading="Cost", make=cost_table)
+COST = TableMaker(kind="cost", heading="Cost", make=cost_table, group="training")

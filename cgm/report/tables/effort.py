@@ -200,4 +200,4 @@ def _footnotes(results: Results, dataset: DatasetResult, opponents: dict[Family,
         yield from footnotes.broken_runs(dataset)
 
 
-EFFORT = TableMaker(kind="effort", heading="GAN loss against perceptual loss", make=effort_table)
+EFFORT = TableMaker(kind="effort", heading="GAN loss against perceptual loss", make=effort_table, group="training")

@@ -14,4 +14,4 @@ def main_table(results: Results, dataset: DatasetResult) -> Table:
     return scores_table(results, dataset, "main", "main results", labels.main_measures(dataset.measures))
 
 
-MAIN = TableMaker(kind="main", heading="", make=main_table)
+MAIN = TableMaker(kind="main", heading="", make=main_table, group="results")

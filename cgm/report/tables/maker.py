@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cgm.report.groups import Group
+
 if TYPE_CHECKING:
     from cgm.report.results import DatasetResult, Results
     from cgm.report.table_format import Table
@@ -18,5 +20,7 @@ class TableMaker:
     kind: str
     """File names begin with it: ``main-openmoji``."""
     heading: str
-    """Over the table on the page; the first table of a dataset has none."""
+    """Over the table on the page; empty: none, its group's stands there."""
     make: Callable[[Results, DatasetResult], Table]
+    group: Group = "diagnostics"
+    """Where on the page it stands."""

@@ -118,4 +118,4 @@ def _stability_footnotes(results: Results, dataset: DatasetResult, curve: str) -
         yield "Some runs were made before gradients and accuracies were recorded: they don't count there."
 
 
-STABILITY = TableMaker(kind="stability", heading="Stability", make=stability_table)
+STABILITY = TableMaker(kind="stability", heading="Stability", make=stability_table, group="training")
