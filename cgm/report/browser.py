@@ -153,7 +153,10 @@ def _webp(images: np.ndarray, shown: Sequence[int], size: tuple[int, int]) -> by
 
 def _scores(dataset: DatasetResult, runs: Sequence[tuple[RunResult, int]], shown: Sequence[int]) -> dict[str, Any]:
     """``metrics``: key, title, what is better (1, −1, or the target); ``scores``: by method and seed, a list a metric."""
-    tables = [(run, [_per_image(run).get(str(place), {}) for place in shown[:count]]) for run, count in runs]
+    tables = []
+    for run, count in runs:
+        found = _per_image(run)
+        tables.append((run, [found.get(str(place), {}) for place in shown[:count]]))
     keys = [key for key in dataset.measures if any(row.get(key) for _, rows in tables for row in rows)]
     metrics: list[list[Any]] = []
     for key in keys:

@@ -62,7 +62,7 @@ def sheet(cells: Cells, headings: Sequence[str], stamp: str = "") -> tuple[bytes
                 canvas.paste(Image.fromarray(np.ascontiguousarray(cell)).resize((side, side), Image.Resampling.NEAREST), corner)
                 draw.rectangle((*corner, corner[0] + side - 1, corner[1] + side - 1), outline=LIGHT.grid)
     file = io.BytesIO()
-    palette = canvas.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    palette = canvas.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette.save(file, format="PNG", optimize=True)
     return file.getvalue(), canvas.width
 
