@@ -195,7 +195,8 @@ def _origin(table: Table, run: Run) -> Origin:
     current = deciding(stages, fingerprint.contents(table.params, root))
     (training,) = current["train"]["inputs"].values()
     record = read_json(folder / "run.json")
-    for key, now in (("config", resolved(table.params, run)), ("code_sha256", training["code"]), ("data_sha256", data)):
+    settings = json.loads(json.dumps(resolved(table.params, run)))  # as run.json has them: a tuple is a list there
+    for key, now in (("config", settings), ("code_sha256", training["code"]), ("data_sha256", data)):
         if record[key] != now:
             raise UserError(f"{folder / 'run.json'}: {key}: was another when {run} was trained; train it again with what is here now")
     if min((root / out).stat().st_mtime_ns for out in stages[-1].outs) < (folder / MODEL).stat().st_mtime_ns:

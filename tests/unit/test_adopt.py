@@ -42,6 +42,7 @@ def first(small: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("first")
     raw = yaml.safe_load((ROOT / "experiments/smoke.yaml").read_text())
     raw |= {"seeds": list(SEEDS), "methods": {"mae": {}}, "unpaired": {"datasets": {}, "methods": {}}}
+    raw["datasets"]["openmoji"]["image_size"] = [32, 32]  # a tuple in the settings, a list in run.json
     write_text(root / "params.yaml", yaml.safe_dump(raw))
     for name in ("dvc.yaml", ".dvc/config", "data/embedded/manifest.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
