@@ -58,7 +58,7 @@ class NotTested(Exception):
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a test: a value a seed, or one for every seed."""
+    """One side of a test: a value for each seed, or one number for all of them."""
 
     name: str
     values: Mapping[int, Measured]
@@ -74,7 +74,7 @@ def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
 
 
 def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
-    """``claim: what is unknown``, of metrics that neither this project's metrics nor its quantities have: misspelt, most likely."""
+    """A line ``claim: name: unknown`` for each name that is neither a metric nor a quantity of this project: most likely misspelt."""
     known = [*{key for dataset in results.datasets for key in dataset.measures}, *QUANTITIES, *FILTER_QUANTITIES]
     found = []
     for claim in ledger.claims:
@@ -99,7 +99,7 @@ def linked_to(found: Sequence[Verdict], names: Collection[str]) -> tuple[Verdict
 
 
 def _datasets(results: Results, claim: Claim) -> list[str]:
-    """Of the experiment; the name of one that it doesn't have comes through, as does that of an empty group."""
+    """The datasets of the claim, groups resolved. A name that the experiment doesn't have stays, as does that of an empty group."""
     params = results.params
     groups = {"paired": params.datasets, "unpaired": params.unpaired.datasets, "all": params.all_datasets, NETWORKS: results.filters}
     found = [name for each in claim.datasets for name in (list(groups[each]) if groups.get(each) else [each]) if name not in claim.not_on]
