@@ -208,7 +208,9 @@ def _lead(results: Results) -> str:
     own = [name for name, settings in methods.items() if isinstance(settings, TrainedSettings) and settings.kimg is not None]
     but = f" but for {labels.titles(methods, own)}" if own else ""
     sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget{but}. "
-    sentence += "Within a family, with the same generator, only the loss differs."
+    sentence += "Within a family, with the same generator, only the loss differs"
+    apart = [name for name, settings in methods.items() if any(getattr(settings, key, None) for key in STEADYING)]
+    sentence += f", and for {labels.titles(methods, apart)} what steadies the training." if apart else "."
     if not elsewhere:
         return sentence
     return f"{sentence} Beside them, with whatever data and budget: {labels.titles(methods, elsewhere)}."

@@ -31,7 +31,7 @@ FIGURES_OF = {
     "paired": ("plane", "grid"),
     "distribution": ("plane", "grid"),
     "diversity": ("samples", "grid"),
-    "conditioning": ("grid",),
+    "conditioning": ("manifold", "answers", "grid"),
     "sharpness": ("spectrum", "grid"),
 }
 """The figures that show what the metrics of a group measure."""
@@ -46,6 +46,8 @@ WORDS = {
     "effort": "GAN loss against perceptual loss",
     "plane": "perception–distortion plane",
     "grid": "outputs",
+    "manifold": "modes, mean and median",
+    "answers": "targets of one input",
     "samples": "samples",
     "spectrum": "spectrum",
     "losses": "losses over training",
