@@ -54,6 +54,8 @@ PLAIN = " !$'()*+,-./:;=?@_~"
 """What stands in a data URI as it is."""
 MLFLOW = "http://127.0.0.1:5000"
 """Where ``make ui`` serves a store of this machine."""
+STEADYING = ("learning_rate", "batch_size", "networks", "ema_kimg", "r1", "diffaugment")
+"""What an entry may train with that isn't its loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
