@@ -30,10 +30,17 @@ class Ranking:
     ahead: bool
     """Whether the best differs from every other method: p < 5%, Holm-adjusted over all pairs of methods."""
 
+    ranked: int
+    """How many methods take part."""
+
     @property
     def winners(self) -> tuple[str, ...]:
-        """What is set in bold."""
         return (self.best, *self.near)
+
+    @property
+    def bold(self) -> tuple[str, ...]:
+        """What is set in bold: the winners; nothing where every one of several methods is a winner, which tells none from another."""
+        return () if self.ranked == len(self.winners) > 1 else self.winners
 
 
 def loss(key: str, value: float) -> float:
@@ -88,6 +95,7 @@ def rank(dataset: DatasetResult, key: str) -> Ranking | None:
         first=others[0] if others else "",
         confidence=pairs[best, others[0]].confidence() if others and (best, others[0]) in pairs else None,
         ahead=bool(others) and _ahead(best, others, pairs),
+        ranked=len(means),
     )
 
 

@@ -198,6 +198,18 @@ def test_equal_values_are_set_in_bold_together(tmp_path: Path) -> None:
     same = rank(results_of(tmp_path, [0, 1]), "mae")
     assert same is not None
     assert same.winners == ("mae", "perceptual")
+    assert same.bold == same.winners  # mse is worse
+
+
+def test_where_all_are_as_good_none_is_set_in_bold(tmp_path: Path) -> None:
+    write_inputs(tmp_path, make_params([0]))
+    results = results_of(tmp_path, [0])
+    for method in results.methods:
+        write_json(tmp_path / f"results/icons_a/{method}/0/metrics.json", {**metrics(make_params([0]), 0, 0), "status": "ok"})
+    found = rank(results_of(tmp_path, [0]), "mae")
+    assert found is not None
+    assert len(found.winners) == found.ranked > 1
+    assert found.bold == ()
 
 
 @pytest.mark.parametrize(

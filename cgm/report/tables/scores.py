@@ -78,7 +78,7 @@ def _method_row(dataset: DatasetResult, method: str, metrics: tuple[str, ...], r
     for metric in metrics:
         ranking = rankings[metric]
         found = dataset.estimate(method, metric)
-        best = ranking is not None and method in ranking.winners
+        best = ranking is not None and method in ranking.bold
         cells.append(Cell() if found is None else Cell(interval=as_interval(found), best=best))
     return Row(key=method, cells=tuple(cells))
 
@@ -102,8 +102,8 @@ def _score_footnotes(
     if any(rankings.values()):
         yield (
             f"Bold: {best}, and means that are worse by no more than a tenth of its distance to what is nearest: what a perfect method "
-            "has, or what needs no training. Bold says what matters; how sure that is, the answer says. After an arrow → stands the "
-            "target: what counts is each seed's distance from it."
+            "has, or what needs no training; nothing where that would be all of them. Bold says what matters; how sure that is, the answer "
+            "says. After an arrow → stands the target: what counts is each seed's distance from it."
         )
     if unranked := [metric for metric in metrics if not metric_of(metric).ranked]:
         titles = labels.listing([labels.metric_title(metric, dataset.judge_of(metric)) for metric in unranked])
