@@ -25,7 +25,7 @@ from pipeline.stage_table import load_table
 
 PLAN, RECORD = "the plan", "the record"
 """The engine before its first job, and after its last one, when it writes down for DVC what was made."""
-KINDS = (PLAN, "fetch", "prepare", "filters", "reference", "train", "translate", "evaluate", "track", "report", RECORD)
+KINDS = (PLAN, "fetch", "prepare", "weights", "filters", "reference", "train", "translate", "evaluate", "track", "report", RECORD)
 ROUNDS = {0.2: 0, 0.4: 3, 0.6: 6, 0.8: 9}
 """How much of a stage's time has passed when it is killed, a round each; and how many kills of the round precede that of the plan."""
 FOLDERS = 5
