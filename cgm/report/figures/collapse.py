@@ -64,7 +64,7 @@ def collapse(results: Results, dataset: DatasetResult) -> Picture | None:
         order = list(shown)[::-1]
         for axes, (name, means) in zip(final.flat, estimates.items(), strict=True):
             axes.set_title(labels.metric_title(name, dataset.judge_of(name)), fontsize=8.5)
-            axes.set_yticks(range(len(order)), [shown[method] for method in order], fontsize=7.5)
+            axes.set_yticks(range(len(order)), [shown[method].replace(" (", "\n(") for method in order], fontsize=7.5)
             axes.set_ylim(-0.6, len(order) - 0.4)
             axes.xaxis.set_major_locator(MaxNLocator(3))
             if references[name] is not None:
