@@ -250,6 +250,8 @@ def _latex_cell(table: Table, column: Column, cell: Cell) -> str:
     return (f"\\textbf{{{text}}}" if cell.best else text) + escape_latex(cell.mark)
 
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, csv.Error)
+"""What reading a file of a report may raise where somebody has changed it, be it cut, of another version, or nested a thousand times."""
 DIRECTIONS = {"↑": "higher", "↓": "lower", "→": "target"}
 
 
@@ -319,7 +321,7 @@ def _cell(table: Table, column: Column, cell: Cell) -> dict[str, Any]:
 
 
 def from_json(text: str) -> Table:
-    """The table that :func:`to_json` wrote. ``KeyError``, ``TypeError`` or ``ValueError`` for any other text."""
+    """The table that :func:`to_json` wrote. One of :data:`UNREADABLE` for any other text."""
     value = json.loads(text)
     arrows = {direction: arrow for arrow, direction in DIRECTIONS.items()}
     columns = tuple(
