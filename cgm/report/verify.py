@@ -359,12 +359,13 @@ def _numbers(content: bytes) -> Grid:
 
 
 class _Tables(HTMLParser):
-    """The cells of a page's tables, each by the table's id, its row's first cell and its column's heading."""
+    """The cells of a page's tables, each by the table's id, its row's first cell and its column's heading; and by what rows are sorted."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.grid: Grid = {}
         self.name, self.row, self.head = "", [""], [""]
+        self.sorted_by: dict[int, str] = {}
         self.inside, self.body = False, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -373,8 +374,10 @@ class _Tables(HTMLParser):
         elif tag == "tbody":
             self.body = True
         elif tag == "tr":
-            self.row = []
+            self.row, self.sorted_by = [], {}
         elif tag in ("td", "th"):
+            if value := dict(attrs).get("data-value"):
+                self.sorted_by[len(self.row)] = value
             self.row.append("")
             self.inside = True
 
@@ -391,7 +394,10 @@ class _Tables(HTMLParser):
         elif tag == "tr" and self.row:
             for place, cell in enumerate(self.row):
                 title = self.head[place] if place < len(self.head) else str(place + 1)
-                self.grid[f"{self.name}: {self.row[0]}" if self.name else self.row[0], title] = cell
+                row = f"{self.name}: {self.row[0]}" if self.name else self.row[0]
+                self.grid[row, title] = cell
+                if place in self.sorted_by:
+                    self.grid[row, f"{title} (data-value)"] = self.sorted_by[place]
 
 
 def _html(content: bytes) -> Grid:
