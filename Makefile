@@ -57,4 +57,4 @@ repro: setup
 
 # Everything that the stages made; the environment, DVC's cache, MLflow's store and reports/ stay.
 clean:
-	rm -rf build results data/raw data/prepared data/reference .snakemake
+	rm -rf build results data/raw data/prepared data/reference data/weights.json data/filters.npz .snakemake

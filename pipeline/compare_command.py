@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cgm.report.compare import Comparison, Key, Move
 
 NAMED = 8
-"""So many runs, or methods and metrics, are named where there are more."""
+"""How many runs, or methods and metrics, are named where there are more."""
 EPILOG = """\
 A and B: results.csv of two reports, or the reports' folders: made on another chip, by another version, with another budget or other seeds.
 A mean moved where Welch's t-test over seeds, Holm-adjusted over all means, has p < 5%. Means that did not move are not proven equal: their

@@ -1,4 +1,4 @@
-"""By which commit's code a report is: what git and the runs' own hashes say, once for each report.
+"""Which commit's code rendered a report and trained its runs, by git and by the runs' own hashes; found once for each report.
 
 A commit names code for others. That it is the code which trained the runs is not taken on trust: each run recorded the hash of the code
 that its training reaches, and the checkout's is compared with it. So the commit may be a later one than the one that was checked out when a
@@ -22,7 +22,7 @@ from pipeline.code import Code, training_code
 from pipeline.fingerprint import report_code
 
 MADE = ("reports/", "dvc.lock")
-"""What the stages themselves write in git's sight."""
+"""What the stages themselves write and git keeps."""
 PROGRAM = "pipeline/report.py"
 
 

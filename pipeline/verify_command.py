@@ -15,7 +15,7 @@ from cgm.experiment import paths
 from cgm.experiment.reading import load_params
 
 FILES, OF_A_FILE = 20, 5
-"""Of so many files so many differences each are printed; --json has all."""
+"""How many files are printed, and how many differences of each; --json has all."""
 EPILOG = """\
 In the project's folder, with params.yaml and the runs' files, the whole report is rendered anew and compared. Anywhere else (or with
 --alone) it is held against itself: formats of a table against each other, means against results.csv, keys against content, files against
@@ -26,7 +26,7 @@ manifest.json. Exit code 0: nothing differs; 1: something does; 2: there is no r
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser("verify", help="does a report say what its runs' files say?", epilog=EPILOG)
     parser.add_argument("reports", metavar="REPORTS", type=Path, nargs="?", default=Path("reports"), help="its folder (default: reports)")
-    parser.add_argument("--alone", action="store_true", help="by the folder's own files, even where the runs' files are")
+    parser.add_argument("--alone", action="store_true", help="hold it against itself, even where the runs' files are")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the differences there")
 
 

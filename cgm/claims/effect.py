@@ -15,7 +15,7 @@ from cgm.evaluation.uncertainty import Estimate
 
 Over = Literal["seeds and images", "seeds", "images", "filters"]
 Region = Literal["below", "within", "above"]
-"""Of −δ; between −δ and δ; of δ."""
+"""Below −δ; from −δ to δ; above δ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,9 @@ class Effect:
     half_width: float | None
     """Of the 95% interval; None where chance has no part."""
     n_seeds: int
-    """Or filters, where the interval is over those."""
+    """How many seeds; where the interval is over filters, how many filters."""
     over: Over | None
-    """What the interval speaks of anew; None where chance has no part."""
+    """What would be drawn anew in a repetition that the interval speaks of; None where chance has no part."""
     p_of: Callable[[float], float] | None = field(default=None, repr=False, compare=False)
     """The two-sided p-value of the hypothesis that the truth is this number: it is 1 − the level of the interval that just reaches it."""
 
@@ -75,7 +75,7 @@ def of_samples(a: np.ndarray, b: np.ndarray, over: Over) -> Effect:
 
 def of_shares(a: Sequence[bool], b: Sequence[bool] | float, over: Over = "seeds") -> Effect:
     """Of how often something happens, a − b: Agresti & Caffo's interval (Am. Stat. 2000), which adds a success and a failure to each side;
-    beside a known number Agresti & Coull's (Am. Stat. 1998), two of each. None in three is not never, and these intervals know it.
+    beside a known number Agresti & Coull's (Am. Stat. 1998), two of each. With these, none of three runs doesn't count as never.
     """
     added = 2 if isinstance(b, float) else 1
     share, variance = _share(a, added)
@@ -112,7 +112,7 @@ def of_spreads(a: Sequence[float], b: Sequence[float]) -> Effect:
 
 
 def exact(mean: float, n_seeds: int) -> Effect:
-    """Of what is so by construction, such as the number of networks."""
+    """Of what is fixed by construction, such as the number of networks."""
     return Effect(mean=mean, half_width=None, n_seeds=n_seeds, over=None)
 
 

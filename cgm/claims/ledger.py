@@ -1,4 +1,4 @@
-"""``claims.yaml``: what is claimed, and what would show it, written down before the results decide.
+"""``claims.yaml``: what is claimed, and what would show it, to be written down before the results are looked at.
 
 Every mistake in the file is one line that names the file, the claim and the key. ``docs/claims.md`` describes it for users.
 """
@@ -114,7 +114,7 @@ class Claim(Model):
     min_seeds: Annotated[int, Field(ge=2)] = 3
     """Fewer seeds with values: NOT TESTED."""
     competent: bool = False
-    """Whether the arms have to be trained to competence; where they aren't: NOT TESTED. Else the finding only says so."""
+    """If true, a claim whose arms were not trained to competence is NOT TESTED. Otherwise the finding only names such arms."""
     control: Text
     """What else could bring the effect about, and how it is held off."""
     caveat: Text

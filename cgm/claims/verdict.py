@@ -20,7 +20,7 @@ ALPHA = 0.05
 PREDICTED: Mapping[Expected, Region] = {"higher": "above", "lower": "below", "nearer": "below", "same": "within"}
 """``nearer``: of distances from the target."""
 WEAKEST: tuple[Kind, ...] = ("CONTRADICTED", "NOT TESTED", "NO MATERIAL DIFFERENCE", "INCONCLUSIVE", "SUPPORTED")
-"""All tests of a claim have to hold: the first of these that any of them has is the dataset's."""
+"""All tests of a claim have to hold. So the kind of a dataset's finding is the first of these that any of its tests has."""
 Links = tuple[tuple[str, str], ...]
 """(text, address) of tables and figures: ``("main results", "#main-openmoji")``."""
 
@@ -124,8 +124,9 @@ def judge(looked_at: Iterable[tuple[Claim, Sequence[Looked]]]) -> tuple[Verdict,
     """The verdict on each claim.
 
     A claim holds if all of its tests do, on all datasets that could be tested, so that its p-value is the largest of theirs (the
-    intersection–union test, Berger, Technometrics 1982). It is contradicted by one test on every dataset; there the smallest p-value counts
-    times the number of tests. These p-values, one a claim, are adjusted by Holm's method, and a verdict stands if its own is below 5%.
+    intersection–union test, Berger, Technometrics 1982). It is contradicted if at least one test is, on each of these datasets. Of a
+    dataset the smallest p-value of such tests then counts, times the number of tests. These p-values, one for each claim, are adjusted by
+    Holm's method. A verdict stands if its adjusted p-value is below 5%.
     """
     every = [(claim, tuple(_finding(claim, each) for each in looked)) for claim, looked in looked_at]
     said = [_agreed(findings) for _, findings in every]
@@ -188,7 +189,7 @@ def _finding(claim: Claim, looked: Looked) -> Finding:
 
 
 def _tested(findings: Sequence[Finding]) -> bool:
-    """Whether chance had a part in any of a claim's tests: whether the claim might have got a verdict by chance."""
+    """Whether chance had a part in any of a claim's tests, so that the claim counts in the adjustment."""
     return any(outcome.p is not None for finding in findings for outcome in finding.outcomes)
 
 

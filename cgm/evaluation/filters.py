@@ -1,7 +1,7 @@
-"""What the first layer of a frozen network looks for: orientations and colours, beside the same layer before it learnt anything.
+"""What the first layer of a frozen network looks for: orientations and colours, beside random filters of the same shape.
 
-Textbooks show such filters and say that they are edges and colours. Here two numbers say it of each filter, and random filters of the same
-shape say what the numbers are worth: of nine weights a channel, chance alone makes filters that look oriented.
+Textbooks show such filters and say that they are edges and colours. Here two numbers measure that of each filter. The random filters show
+what a number means: with nine weights a channel, chance alone makes filters that look oriented.
 
 Both numbers stay the same when a filter is multiplied by a constant, so that folded normalisations and the scale of an initialisation
 don't matter.
@@ -28,7 +28,7 @@ BEYOND = 0.95
 RADII, ANGLES = 16, 36
 """At which a filter's spectrum is sampled."""
 DEAD = 0.01
-"""Of the largest filter's norm: what has less answers to nothing, and is left out. EfficientNet-Lite has some."""
+"""Filters whose norm is below this share of the largest one answer to nothing, and are left out. EfficientNet-Lite has some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Selective:
     low: float
     high: float
     chance: float
-    """The share of random filters that count, by definition or, for filters that are selective in any way, as it was found."""
+    """The share of random filters that count: 5% by definition; for filters that are selective in any way, as measured."""
 
     @property
     def share(self) -> float:

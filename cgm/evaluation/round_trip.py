@@ -103,7 +103,7 @@ def round_trip(
     device: str | torch.device = "cpu",
 ) -> RoundTrip:
     """``there`` and ``back``: float N×C×H×W in [-1, 1] → the same shape. ``x``, ``y``: uint8 N×H×W×C and M×H×W×C, unaligned. ``noise``:
-    whose draws, one an image, are scaled to each of the :data:`LEVELS`; noisy pictures are clipped to the range of pictures.
+    one draw for each image, which is scaled to each of the :data:`LEVELS`; noisy pictures are clipped to [-1, 1].
     """
     from cgm.data import images
 

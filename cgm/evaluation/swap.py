@@ -41,7 +41,7 @@ def input_swap(view: View, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def own_less_other(rows: np.ndarray, targets: np.ndarray) -> float:
-    """Of N×D features each: the mean cosine of a row with its own target less that with another's. Copies neither."""
+    """Of N×D features each: the mean cosine of a row with its own target less that with another's. Neither array is copied."""
     count, over, over_targets = len(rows), 1 / _lengths(rows), 1 / _lengths(targets)
     own = float((np.einsum("nd,nd->n", rows, targets) * over * over_targets).sum(dtype=np.float64))
     every = float((over @ rows).astype(np.float64) @ (over_targets @ targets).astype(np.float64))

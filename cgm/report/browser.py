@@ -1,6 +1,6 @@
 """Test images for the page's browser: sheets of small pictures, lossy, and what each image scored.
 
-Everything is bounded, whatever the experiment: so many pixels a dataset, of as many test items as they allow.
+The size is bounded, whatever the experiment: each dataset has a budget of pixels, and shows as many test items as fit into it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = 16
 LARGEST = 128
 """Pixels of a picture's longer side; larger ones are made smaller."""
 MULTIPLE = 16
-"""Of a picture's sides in a sheet: WebP works in blocks of so many pixels, and neighbours must not run into each other."""
+"""A picture's sides in a sheet are multiples of this: WebP's blocks have this side, and no block should hold two pictures."""
 PIXELS = 8_000_000
 """Of a dataset: input, target and every method's first seed."""
 SEED_PIXELS = 1_000_000

@@ -10,7 +10,7 @@ from cgm.claims.verdict import KINDS, Kind, Outcome, Verdict
 from cgm.report.tables.verdicts import in_deltas
 
 REACH = 4.0
-"""A drawing goes so many δ to either side; an interval that goes further ends in an arrow."""
+"""How many δ a drawing reaches to either side; an interval that goes further ends in an arrow."""
 
 
 def by_kind(verdicts: Sequence[Verdict]) -> list[tuple[Kind, list[Verdict]]]:

@@ -61,7 +61,7 @@ class Chart:
     spec: Mapping[str, Any]
     keys: tuple[Key, ...]
     method: str = ""
-    """Where all of it shows one method."""
+    """The method, where the whole panel shows one."""
     wide: bool = field(default=False, kw_only=True)
     """Whether it takes the page's width."""
 
@@ -136,9 +136,9 @@ def scatter(
     band: tuple[Key, float, float] | None = None,
     linear_below: float = 1.0,
 ) -> Chart:
-    """Points and their means; ``lines`` join means, ``marks`` are points of nobody's, ``band``: two levels of the second axis.
+    """Points and their means; ``lines`` join means, ``marks`` are points that belong to no method, ``band``: two levels of the second axis.
 
-    The second axis is logarithmic but for what lies below ``linear_below``.
+    The second axis is logarithmic above ``linear_below``, and linear below it.
     """
     found, lines, marks = list(found), list(lines), list(marks)
     rows: list[tuple[object, ...]] = []
@@ -216,8 +216,8 @@ def _data(header: tuple[str, ...], rows: Sequence[Sequence[object]], text: int) 
 
 
 def _target(encoding: dict[str, Any], tooltip: list[dict[str, Any]]) -> dict[str, Any]:
-    """Around each point what the pointer meets: it shows, and says the point's values. (Vega-Lite's own search for the nearest point loses
-    the words of a tooltip.)"""
+    """An invisible disc around each point, for the pointer to meet: it then lights up and shows the point's values. (Vega-Lite's own search
+    for the nearest point loses the words of a tooltip.)"""
     return {
         "params": [{"name": "met", "select": {"type": "point", "on": "pointerover", "clear": "pointerout"}}],
         "mark": {"type": "circle", "size": 240},

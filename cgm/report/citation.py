@@ -20,7 +20,7 @@ NOT_CITABLE = "NOT CITABLE"
 SHORT = 8
 """Digits of a hash, where people read it."""
 NAMED = 3
-"""So many of the runs and files that are a reason are named; provenance.json and results.csv have all."""
+"""How many of the runs and files behind a reason are named; provenance.json and results.csv have all."""
 TITLE = "cgm: a reproducible benchmark of conditional generative models"
 
 
@@ -66,8 +66,8 @@ def sign(table: Table, results: Results) -> Table:
 
 
 def _provenance(table: Table, results: Results, datasets: list[DatasetResult]) -> Iterable[tuple[str, str]]:
-    """From the runs' own records. Data, code and settings are SHA-256 over those of each method or dataset; more than one of anything are
-    all named."""
+    """From the runs' own records. Data, code and settings are SHA-256 over those of each method or dataset. Where there are several of
+    anything, such as devices, all are named."""
     records = [record for dataset in datasets for record in dataset.records]
     versions = [record["versions"] for record in records]
     yield "cgm", _each(footnotes.distinct(versions, "cgm"))
@@ -112,11 +112,11 @@ LOOKUP = r"""% Numbers by name. In the preamble:  \input{numbers}
 
 
 def numbers_tex(tables: Sequence[Table]) -> str:
-    """A macro a number, ``\\cgm{main-openmoji/pix2pix/kid}``.
+    """Every number by its name: ``\\cgm{main-openmoji/pix2pix/kid}``.
 
-    By lookup and not as ``\\cgmMainOpenmojiPixtwopixKid``: TeX's command names are letters alone, so that ``pix2pix_l10`` would have to be
-    spelled, and two spellings could be one. A name is what the table's files call it, is found by searching, and a wrong one is an error.
-    ``\\detokenize`` lets names hold any character, ``_`` and what babel makes active.
+    Not a command for each, ``\\cgmMainOpenmojiPixtwopixKid``: TeX's command names are letters alone, so the digits of ``pix2pix_l10`` would
+    have to be spelled out, and two names could become one. These names are those in the table's files, can be searched for, and a wrong
+    one is an error. ``\\detokenize`` lets them hold any character: ``_``, and what babel makes active.
     """
     lines = [LOOKUP]
     if tables and tables[0].stamp:
@@ -139,7 +139,7 @@ def _plain(text: str) -> str:
 
 
 def citation_bib(tables: Sequence[Table], origin: Origin) -> str:
-    """An entry for the software and one a table, which says by which hashes it can be told; ``@misc``, which every style knows."""
+    """An entry for the software, and one for each table with the hashes that identify it. ``@misc``, which every style knows."""
     version = dict(tables[0].provenance)["cgm"] if tables else ""
     made_by = f"Version {version}" + (f", commit {origin.commit[:12]}" if origin.commit else "")
     entries = [_entry("cgm", TITLE, origin, {"note": escape_latex(made_by)})]

@@ -1,9 +1,10 @@
-"""Which means of one ``results.csv`` another one does not confirm: made on another chip, by another version, with another budget or seeds.
+"""Which means of two ``results.csv`` differ by more than seeds do. The files were made on two chips, by two versions, or with other budgets
+or seeds.
 
 For each dataset, method and measure the difference of the two means over seeds is tested by Welch's t (Biometrika 1947), and the p-values
 are Holm-adjusted over all of them.
 
-Why not by pairs of equal seeds: a seed fixes the first weights and the order of the data, and what two chips or versions make of it drifts
+Why not by pairs of equal seeds? A seed fixes the first weights and the order of the data, but what two chips or versions make of it drifts
 apart. Between versions of this project's default experiment the values of equal seeds are correlated by 0.33 to 0.59. Pairing takes away
 that share of the variance, and half of the degrees of freedom: with 3 seeds 4 become 2, and at the levels that Holm asks for some hundred
 means t has to pass 100 in place of 13. Simulated with 264 means of 3 seeds, correlated by 0.45: a shift of 15 standard deviations is found
@@ -11,7 +12,7 @@ in 50% of cases by Welch's test and in 11% in pairs; where nothing moved Welch's
 in 1.7%), pairs in 5%. ``paired`` is for one kind of question: the same trainings, measured in another way (their correlation is 1).
 Differences then hardly vary, and a shift shows that is small beside the spread over seeds.
 
-What is equal in every seed to the last digit are the same runs: nothing is tested there.
+Where the values are equal in every seed, to the last digit, the runs are the same, and nothing is tested.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ class Comparison:
 
     @property
     def smallest_seen(self) -> float | None:
-        """The shift, in standard deviations over seeds, that would have made the first of these means a moved one (by Welch's test, for
-        the fewest seeds among them and as much spread in both files); None where nothing was tested."""
+        """How large a shift has to be, in standard deviations over seeds, for the first of these means to count as moved: at Holm's
+        strictest level, by Welch's test, for the fewest seeds among them and equal spread in both files. None where nothing was tested."""
         tested = [move for move in self.moves if move.p is not None]
         if not tested:
             return None

@@ -1,7 +1,7 @@
-"""Which commit's code a report is by: what no file of a run says.
+"""Which commit's code rendered a report and trained its runs. No file of a run says that.
 
-A report is rendered from files, and rendering it again has to give the same bytes, at a later commit too. So its origin is a file among
-the others, ``provenance.json``: the stage writes it, and a rendering reads it.
+A report is rendered from files, and rendering it again has to give the same bytes, at a later commit too. So its origin is one of these
+files, ``provenance.json``: the stage writes it, and a rendering reads it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,6 @@ UNKNOWN = Origin()
 
 
 def identity(results_csv: str, records: list[dict[str, object]], code: str) -> str:
-    """SHA-256 over every value, every ``run.json`` and the fingerprint of the report's code: whatever a table may hang on."""
+    """SHA-256 over every value, every ``run.json`` and the fingerprint of the report's code: everything that a table depends on."""
     parts = [results_csv, json.dumps(records, sort_keys=True), code]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -54,6 +54,8 @@ PLAIN = " !$'()*+,-./:;=?@_~"
 """What stands in a data URI as it is."""
 MLFLOW = "http://127.0.0.1:5000"
 """Where ``make ui`` serves a store of this machine."""
+STEADYING = ("learning_rate", "batch_size", "networks", "ema_kimg", "r1", "diffaugment")
+"""What an entry may train with that isn't its loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,9 @@ def _lead(results: Results) -> str:
     own = [name for name, settings in methods.items() if isinstance(settings, TrainedSettings) and settings.kimg is not None]
     but = f" but for {labels.titles(methods, own)}" if own else ""
     sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget{but}. "
-    sentence += "Within a family, with the same generator, only the loss differs."
+    sentence += "Within a family, with the same generator, only the loss differs"
+    apart = [name for name, settings in methods.items() if any(getattr(settings, key, None) for key in STEADYING)]
+    sentence += f", and for {labels.titles(methods, apart)} what steadies the training." if apart else "."
     if not elsewhere:
         return sentence
     return f"{sentence} Beside them, with whatever data and budget: {labels.titles(methods, elsewhere)}."

@@ -1,4 +1,4 @@
-"""Results of another experiment that git keeps beside its file: what this report shows where it has none of its own."""
+"""Results of another experiment, which git keeps beside that experiment's file. A report shows them where it has none of its own."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from cgm.report.stability import closing_mean, typical
 from cgm.report.tables.budget import budget, curve_of
 
 SPREAD = "spread:"
-"""``spread:pd`` is how much a metric varies from seed to seed, relative to its mean: a quantity of a method, and not of a run."""
+"""``spread:pd`` is how much the metric ``pd`` varies from seed to seed, relative to its mean: a quantity of a method, and not of a run."""
 OPENING = 0.1
 """The share of the budget, at its start, in which gradients are large because the network knows nothing yet."""
 OF_A_RUN = Callable[[DatasetResult, RunResult], float | None]
@@ -32,7 +32,7 @@ class Quantity:
     kind: Literal["measured", "share", "exact"] = "measured"
     """``share``: 0 or 1, whose mean is a share of the runs, those that broke off too. ``exact``: chance has no part in it."""
     table: str
-    """The kind of table that shows it, or what it is made of."""
+    """The kind of table that shows it, or that shows what it is made of."""
     decimals: int = 2
 
 

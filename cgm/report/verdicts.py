@@ -35,7 +35,7 @@ FIGURES_OF = {
     "paired": ("plane", "grid"),
     "distribution": ("plane", "grid"),
     "diversity": ("samples", "grid"),
-    "conditioning": ("grid",),
+    "conditioning": ("manifold", "answers", "grid"),
     "sharpness": ("spectrum", "grid"),
 }
 """The figures that show what the metrics of a group measure."""
@@ -52,6 +52,8 @@ WORDS = {
     "effort": "GAN loss against perceptual loss",
     "plane": "perception–distortion plane",
     "grid": "outputs",
+    "manifold": "modes, mean and median",
+    "answers": "targets of one input",
     "samples": "samples",
     "spectrum": "spectrum",
     "losses": "losses over training",
@@ -64,7 +66,7 @@ class NotTested(Exception):
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a test: a value a seed, or one for every seed."""
+    """One side of a test: a value for each seed, or one number for all of them."""
 
     name: str
     values: Mapping[int, Measured]
@@ -80,9 +82,9 @@ def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
 
 
 def mistakes(ledger: Ledger) -> list[str]:
-    """``claim: what is wrong``, of tests that no experiment can answer: of a metric that neither this project's metrics nor its quantities
-    have, misspelt, most likely; or of one that can't be compared in that way. A network to look through that this experiment doesn't is
-    none: another one may."""
+    """A line ``claim: test: what is wrong`` for each test that no experiment can answer: its metric is neither a metric nor a quantity of
+    this project (most likely misspelt), or can't be compared in that way. A network that this experiment doesn't look through is no
+    mistake."""
     known = [*METRICS, *QUANTITIES, *FILTER_QUANTITIES]
     found = []
     for claim in ledger.claims:
@@ -151,7 +153,7 @@ def linked_to(found: Sequence[Verdict], names: Collection[str]) -> tuple[Verdict
 
 
 def _datasets(results: Results, claim: Claim) -> list[str]:
-    """Of the experiment; the name of one that it doesn't have comes through, as does that of an empty group."""
+    """The datasets of the claim, groups resolved. A name that the experiment doesn't have stays, as does that of an empty group."""
     params = results.params
     groups = {"paired": params.datasets, "unpaired": params.unpaired.datasets, "all": params.all_datasets, NETWORKS: results.filters}
     found = [name for each in claim.datasets for name in (list(groups[each]) if groups.get(each) else [each]) if name not in claim.not_on]

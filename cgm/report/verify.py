@@ -1,8 +1,8 @@
-"""Whether a report says what it was made to say: what differs, by file, row and column.
+"""Whether a report still says what the runs' files say: what differs, by file, row and column.
 
-Alone, a report is held against itself: every number stands in it more than once. JSON holds all of a table, so that the other formats can
-be made of it again; means are those of ``results.csv``; a table's key is a hash of its content, the manifest has one of every file. Beside
-the runs' files everything is rendered anew (:func:`cgm.report.build.build`), and :func:`between` compares.
+:func:`alone` holds a report against itself. JSON holds all of a table, so the other formats are made of it again and compared; means are
+those of ``results.csv``; a table's key is a hash of its content; the manifest has a hash of every file. Beside the runs' files everything
+is rendered anew (:func:`cgm.report.build.build`), and :func:`between` compares.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Difference:
     found: str
     expected: str
     because: str = ""
-    """What it is expected by, where that isn't the file's own making."""
+    """By what that is expected: another file, or the hash that it should have."""
 
     def __str__(self) -> str:
         because = f" ({self.because})" if self.because else ""
@@ -151,7 +151,7 @@ def _in_text(name: str, found: bytes, expected: bytes, because: str) -> Differen
 
 
 def _finest(found: list[Difference]) -> list[Difference]:
-    """Each once; of a file whose cells are named, not that its hash is another, too."""
+    """Each once. That a file's hash differs is left out where its differing cells are named."""
     named = {each.file for each in found if each.where}
     return [each for each in dict.fromkeys(found) if each.where or each.file not in named]
 
@@ -176,7 +176,7 @@ def _by_manifest(files: Files) -> tuple[dict[str, str], list[Difference]]:
 
 
 def _changed_content(name: str, table: Table, stated: str, files: Files) -> list[Difference]:
-    """Of a table whose JSON isn't what its key was made of: by its CSV, which cell; else that it is another."""
+    """Of a table whose JSON isn't what its key was made of: the cells that its CSV has otherwise; where there are none, the key itself."""
     sibling = name.removesuffix("json") + "csv"
     try:
         grids = [_table_csv(text) for text in (to_csv(table).encode(), files.get(sibling, b""))]
@@ -236,7 +236,7 @@ def _means(name: str, table: Table, rows: Sequence[Mapping[str, Any]], source: s
 
 
 def _parquet(files: Files, other: str) -> list[Difference]:
-    """``results.csv`` against ``results.parquet``; of the two, ``other`` is the one that is taken to be right."""
+    """``results.csv`` against ``results.parquet``; ``other`` is the one of them that is taken to be right."""
     name = CSV if other == PARQUET else PARQUET
     if name not in files or other not in files:
         return []
@@ -291,7 +291,7 @@ def _table_csv(content: bytes) -> Grid:
 
 
 def _figure_csv(content: bytes) -> Grid:
-    """Rows are called by their number, and by what stands in front of the first number that isn't whole."""
+    """Rows are named by their number and their first three cells at most, up to the first decimal number."""
     grid: Grid = {}
     for number, row in enumerate(_rows(content), start=1):
         names = list(itertools.takewhile(lambda cell: not re.fullmatch(r"-?\d*\.\d+(e-?\d+)?", str(cell)), row.values()))
@@ -305,7 +305,7 @@ class _Digits(str):
 
 
 def _json(content: bytes) -> Grid:
-    """Nested values by their path; what has a key of its own in a list, by that."""
+    """Nested values by their path; items of a list by their ``key`` where they have one, else by their place."""
     grid: Grid = {}
 
     def walk(value: Any, path: tuple[str, ...]) -> None:
