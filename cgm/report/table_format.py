@@ -190,7 +190,7 @@ def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(_no_html(cell).replace("|", "\\|") for cell in cells) + " |"
 
-    lines = [f"**{table.title}**", ""]
+    lines = [f"**{_no_html(table.title)}**", ""]
     if table.stamp:
         lines += [f"**{_no_html(table.stamp)}**", ""]
     lines.append(line(table.headings))
@@ -198,7 +198,7 @@ def to_markdown(table: Table) -> str:
     for row in table.rows:
         lines.append(line([_markdown_cell(table, column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]))
     lines += ["", *(f"{_no_html(note)}  " for note in table.footnotes)]
-    lines += ["", f"*{table.footer}*"] if table.footer else []
+    lines += ["", f"*{_no_html(table.footer)}*"] if table.footer else []
     return "\n".join(lines).rstrip() + "\n"
 
 

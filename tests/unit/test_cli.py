@@ -214,4 +214,4 @@ def test_claims_have_verdicts_before_anything_is_trained(project: Path, capsys: 
     assert shown.startswith("NOT TESTED: a-claim\n    Fewer errors.\n    On openmoji: 0 seeds with values, 3 needed")
     assert shown.endswith("claims.yaml: 1 not tested\n")
     (project / "claims.yaml").write_text(CLAIM.format(metric="pnsr"))
-    assert fails(capsys, "claims") == "error: claims.yaml: a-claim: 'pnsr': unknown; did you mean 'psnr'?\n"
+    assert fails(capsys, "claims") == "error: claims.yaml: a-claim: test 1: 'pnsr': unknown; did you mean 'psnr'?\n"
