@@ -31,23 +31,22 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.method is not None and arguments.metric is None:
         raise UserError(f"cite {arguments.table} {arguments.method}: a METRIC is missing; expected TABLE, or TABLE METHOD METRIC")
     table = read_table(arguments.reports, arguments.table)
-    if arguments.method is None:
-        print(cite.table_sentence(table))
-    else:
-        print(cite.number_sentence(table, arguments.method, arguments.metric))
+    cell = (arguments.method, arguments.metric)
+    said = cite.table_sentence(table) if arguments.method is None else cite.number_sentence(table, *cell)
     if arguments.bibtex:
         path = arguments.reports / citation.BIB
-        entry = citation.entry_of(path.read_text(encoding="utf-8"), table.key) if path.is_file() else ""
+        entry = citation.entry_of(path.read_text(encoding="utf-8", errors="replace"), table.key) if path.is_file() else ""
         if not entry:
             raise UserError(f"{path}: no entry {table.key}; run `cgm verify {arguments.reports}`")
-        print(f"\n{entry}", end="")
+        said += f"\n\n{entry.rstrip()}"
+    print(said)
 
 
 def read_table(folder: Path, name: str) -> Any:
     """A report's table. Raises :class:`UserError` for one that isn't there, or isn't what its key was made of."""
     import json
 
-    from cgm.report.table_format import from_json
+    from cgm.report.table_format import UNREADABLE, from_json
 
     known = sorted(path.stem for path in (folder / "tables").glob("*.json"))
     if not known:
@@ -55,11 +54,14 @@ def read_table(folder: Path, name: str) -> Any:
     if name not in known:
         raise UserError(f"table {name!r}: not in {folder}/tables{nearest(name, known)}")
     path = folder / "tables" / f"{name}.json"
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         table, stated = from_json(text), json.loads(text)["key"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        whole = table.key
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); run `cgm verify {folder}`") from None
+    except UNREADABLE as error:
         raise UserError(f"{path}: no table ({type(error).__name__}: {error}); run `cgm verify {folder}`") from None
-    if stated != table.key:
-        raise UserError(f"{path}: its key is {stated}, but that of what it says is {table.key}; run `cgm verify {folder}`")
+    if stated != whole:
+        raise UserError(f"{path}: its key is {stated}, but that of what it says is {whole}; run `cgm verify {folder}`")
     return table

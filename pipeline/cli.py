@@ -37,6 +37,7 @@ from pipeline import (
     translate_command,
     verify_command,
 )
+from pipeline.closed_pipe import ends_quietly
 
 PARAMS = Path("params.yaml")
 EXPERIMENTS = Path("experiments")
@@ -45,6 +46,7 @@ DISK_GIB = 5
 """Free space below which the default experiment may not fit: environment, results and DVC's copy of them."""
 
 
+@ends_quietly()
 def main(argv: Sequence[str] | None = None) -> None:
     """Exit code 0; 1 where ``check-method`` finds a fault, ``verify`` a difference or ``compare`` a mean that moved; or 2 after one line on
     standard error."""

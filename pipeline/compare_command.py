@@ -11,8 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cgm.core.errors import UserError
 from cgm.core.files import write_json, write_text
 from cgm.core.words import plural
+from pipeline import outputs
 
 if TYPE_CHECKING:
     from cgm.report.compare import Comparison, Key, Move
@@ -22,7 +24,8 @@ NAMED = 8
 EPILOG = """\
 A and B: results.csv of two reports, or the reports' folders: made on another chip, by another version, with another budget or other seeds.
 A mean moved where Welch's t-test over seeds, Holm-adjusted over all means, has p < 5%. Means that did not move are not proven equal: their
-intervals say how far apart they may be (--csv). Exit code 0: none moved; 1: some did; 2: a file can't be used.
+intervals say how far apart they may be (--csv). Exit code 0: none moved; 1: some did; 2: a file can't be used, or the two have no
+mean in common.
 """
 
 
@@ -43,6 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
     from cgm.report.compare import check_names, chosen, compare, read
 
     names = {what: getattr(arguments, what) for what in ("dataset", "method", "metric")}
+    outputs.check(arguments.json, arguments.csv)
     a, b = read(arguments.a), read(arguments.b)
     check_names((a, b), names)
     found = compare(chosen(a, names), chosen(b, names), paired=arguments.paired)
@@ -54,6 +58,10 @@ def main(arguments: argparse.Namespace) -> None:
         write_json(arguments.json, as_json(found))
     if arguments.csv:
         write_text(arguments.csv, to_csv(found.moves))
+    if found.nothing:
+        raise UserError(
+            f"{arguments.a} and {arguments.b}: found no mean that both have, expected results of the same datasets, methods and metrics"
+        )
     if found.moved:
         sys.exit(1)
 

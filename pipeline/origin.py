@@ -51,7 +51,7 @@ def read(folder: Path) -> Origin | None:
     """Of the report in ``folder``; None where there is none that can be read."""
     try:
         return Origin.from_json((folder / origin.FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from cgm.core.errors import UserError
 from cgm.core.files import write_json, write_text
+from pipeline import outputs
 
 if TYPE_CHECKING:
     from cgm.evaluation.score import Row
@@ -44,6 +45,7 @@ def add_parser(commands: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Raises :class:`UserError`."""
+    outputs.check(arguments.json, arguments.csv)
     config = _config(arguments.judge, arguments.lpips)
     if arguments.threads < 1:
         raise UserError(f"--threads: found {arguments.threads}, expected 1 or more")

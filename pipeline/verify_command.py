@@ -34,9 +34,10 @@ def main(arguments: argparse.Namespace) -> None:
     """Ends the process with exit code 1 where something differs. Raises :class:`UserError`."""
     from cgm.report import verify
     from cgm.report.build import MANIFEST, build
-    from pipeline import origin
+    from pipeline import origin, outputs
 
     folder: Path = arguments.reports
+    outputs.check(arguments.json)
     files = read(folder)
     if MANIFEST not in files:
         raise UserError(f"{folder / MANIFEST}: not found; expected the folder of a report, as `python -m pipeline.report` writes it")

@@ -6,12 +6,13 @@ Every mistake in the file is one line that names the file, the claim and the key
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from cgm.core.errors import UserError
 from cgm.core.registry import nearest
@@ -20,8 +21,24 @@ from cgm.experiment.reading import explain, read_yaml
 
 LEDGER = Path("claims.yaml")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
-Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[list[Name], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+def _in_one_line(value: Any) -> Any:
+    """Of a text in several lines, as YAML's ``>`` and ``|`` have it: it stands in cells of tables."""
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _printable(text: str) -> str:
+    if strange := [character for character in text if not character.isprintable()]:
+        raise ValueError(f"found the character {strange[0]!r}, expected a text without control characters")
+    return text
+
+
+LARGEST = 1e100
+"""No metric is as large, and sums of squares of larger numbers may be beyond what a float holds."""
+Text = Annotated[str, BeforeValidator(_in_one_line), Field(min_length=1), AfterValidator(_printable)]
 Expected = Literal["higher", "lower", "nearer", "same"]
 Row = Annotated[str, Field(pattern=r"^(baseline|floor):[a-z_]+$|^chance$")]
 """Of the reference: what needs no training, what real images score against real ones, what guessing scores."""
@@ -30,11 +47,11 @@ Row = Annotated[str, Field(pattern=r"^(baseline|floor):[a-z_]+$|^chance$")]
 class Against(Model):
     """The other side of a comparison: exactly one of its keys, or ``arm`` and ``metric`` together."""
 
-    arm: str | None = None
+    arm: Name | None = None
     """Another entry of ``methods``, on the same metric."""
-    metric: str | None = None
+    metric: Name | None = None
     """Another metric, of the same arm (or of ``arm``)."""
-    value: float | None = None
+    value: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     """A number."""
     row: Row | None = None
     """A row of the reference: ``baseline:copy_input``, ``floor:real``, ``chance``."""
@@ -58,20 +75,27 @@ class Test(Model):
     __test__ = False
     """No test of pytest's."""
 
-    metric: str
+    metric: Name
     """A measure, as ``results.csv`` and ``metrics.json`` name it (``kid``, ``kid:inception-2015``), or a quantity
     (:data:`cgm.report.quantities.QUANTITIES`)."""
-    arm: str
+    arm: Name
     """The entry of ``methods`` that the test speaks of."""
     against: Against
     contrast: Literal["difference", "ratio"] = "difference"
     """How the sides are compared: a − b, or a ÷ b (positive numbers), whose logarithm is tested."""
     expect: Expected
     """Of the arm beside the other side. ``nearer``: to the metric's target. ``same``: within δ."""
-    delta: Positive
+    delta: Annotated[Positive, Field(le=LARGEST)]
     """δ, the smallest difference that matters, in the metric's unit; of a ratio as a share: 0.1 is 10% more."""
     because: Text
     """Why it is this one, in a sentence."""
+
+    @model_validator(mode="after")
+    def _unlike(self) -> Self:
+        against = self.against
+        if (against.arm or against.metric) and (against.arm or self.arm, against.metric or self.metric) == (self.arm, self.metric):
+            raise ValueError(f"against: found {against}, the very thing that stands against it; expected another arm or metric")
+        return self
 
 
 class Claim(Model):
@@ -81,7 +105,7 @@ class Claim(Model):
     sentence: Text
     """The statement, in words that need no context."""
     source: Text
-    datasets: Names
+    datasets: Annotated[Names, Field(min_length=1)]
     """Names, or groups of ``params.yaml``: ``paired``, ``unpaired``, ``all``. ``networks``: the frozen networks that the experiment looks
     through, in place of datasets."""
     not_on: Names = Field(default=[])
@@ -116,7 +140,7 @@ NONE = Ledger(())
 def load_ledger(path: str | Path = LEDGER) -> Ledger:
     """Read and validate ``claims.yaml``; an empty ledger where there is no such file. Raises :class:`UserError`."""
     path = Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):  # a link to nothing is a mistake
         return NONE
     raw = read_yaml(path, remedy="write it, or leave it out")
     return Ledger(parse_claims(raw, name=path.name), hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
@@ -125,20 +149,23 @@ def load_ledger(path: str | Path = LEDGER) -> Ledger:
 def parse_claims(raw: Any, *, name: str = str(LEDGER)) -> tuple[Claim, ...]:
     """Validate what YAML gave; see :func:`load_ledger`."""
     if not isinstance(raw, dict) or not isinstance(raw.get("claims"), list):
-        raise UserError(f"{name}: found {type(raw).__name__} without a list 'claims', expected claims: [...]")
+        inside = raw.get("claims") if isinstance(raw, dict) else raw
+        found = "nothing" if inside is None else f"a {type(inside).__name__}"
+        where = "claims: " if isinstance(raw, dict) and "claims" in raw else ""
+        raise UserError(f"{name}: {where}found {found}, expected claims: [...], a list under this key; for no claims, claims: []")
     if unknown := [str(key) for key in raw if key != "claims"]:
         raise UserError(f"{name}: {unknown[0]}: unknown key{nearest(unknown[0], ['claims'])}")
-    found: dict[str, Claim] = {}
+    claims: dict[str, Claim] = {}
     for place, entry in enumerate(raw["claims"], start=1):
         if not isinstance(entry, dict):
             raise UserError(f"{name}: claim {place}: found {entry!r}, expected a mapping of settings")
         identity = entry.get("id")
         if not isinstance(identity, str) or not ID.fullmatch(identity):
             raise UserError(f"{name}: claim {place}: id: found {identity!r}, expected lower-case letters and digits, joined by hyphens")
-        if identity in found:
+        if identity in claims:
             raise UserError(f"{name}: {identity}: id: stands there twice; give one of the claims another")
         try:
-            found[identity] = Claim.model_validate(entry)
+            claims[identity] = Claim.model_validate(entry)
         except ValidationError as error:
             raise UserError(f"{name}: {identity}: {explain(error, Claim)}") from None
-    return tuple(found.values())
+    return tuple(claims.values())

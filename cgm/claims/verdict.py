@@ -11,6 +11,7 @@ from typing import Literal
 
 from cgm.claims.effect import Effect, Region
 from cgm.claims.ledger import Claim, Expected, Test
+from cgm.core.words import plural
 from cgm.evaluation import stats
 
 Kind = Literal["SUPPORTED", "CONTRADICTED", "NO MATERIAL DIFFERENCE", "INCONCLUSIVE", "NOT TESTED"]
@@ -203,6 +204,8 @@ def _agreed(findings: Sequence[Finding]) -> tuple[Kind, float | None]:
 
 
 def _sentence(findings: Sequence[Finding], kind: Kind, unadjusted: Kind, p: float | None, claims: int) -> str:
+    if not findings:
+        return "It speaks of no data of this experiment."
     by_kind: dict[Kind, list[Finding]] = {}
     for finding in findings:
         by_kind.setdefault(finding.kind, []).append(finding)
@@ -215,9 +218,9 @@ def _sentence(findings: Sequence[Finding], kind: Kind, unadjusted: Kind, p: floa
         parts.append(f"{each.lower()} {clauses}" if len(by_kind) > 1 else clauses)
     text = "; ".join(parts)
     if kind != unadjusted:
-        text += f"; {unadjusted.lower()} by itself, but not after adjustment for {claims} claims (p {_sign(p)})"
+        text += f"; {unadjusted.lower()} by itself, but not after adjustment for {plural(claims, 'claim')} (p {_sign(p)})"
     elif p is not None:
-        text += f"; after adjustment for {claims} claims p {_sign(p)}"
+        text += f"; after adjustment for {plural(claims, 'claim')} p {_sign(p)}"
     elif kind not in ("INCONCLUSIVE", "NOT TESTED"):
         text += "; so by construction, without chance"
     return f"{text[:1].upper()}{text[1:]}."

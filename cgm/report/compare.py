@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,13 @@ from scipy.special import stdtr, stdtrit
 from cgm.core.errors import UserError
 from cgm.core.registry import nearest
 from cgm.evaluation import stats
+from cgm.report.published import LARGEST
 from cgm.report.results import COLUMNS
 
 ALPHA = 1 - stats.LEVEL
 RUNS = "results.csv"
+NAMES = ("dataset", "method", "metric", "judge", "status")
+"""Columns whose cells are shown on the screen."""
 Key = tuple[str, str, str, str]
 """Dataset, method, metric, judge."""
 
@@ -80,6 +83,11 @@ class Comparison:
     """The largest relative difference of a baseline or a floor, and where; None where the files have none in common."""
 
     @property
+    def nothing(self) -> bool:
+        """Whether the files have no mean in common: neither a training's nor a baseline's."""
+        return not self.moves and not self.equal and self.untrained is None
+
+    @property
     def moved(self) -> list[Move]:
         return [move for move in self.moves if move.moved]
 
@@ -101,24 +109,15 @@ class Comparison:
 def read(path: Path) -> Values:
     """Of a results.csv, or of the one in a report's folder. Raises :class:`UserError`."""
     path = path / RUNS if path.is_dir() else path
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; expected a report's results.csv, or the report's folder") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: no text; expected a report's results.csv") from None
-    if missing := [name for name in COLUMNS if name not in (rows[0] if rows else ())]:
-        raise UserError(f"{path}: found no column {missing[0]}, expected {','.join(COLUMNS)}, as a report's results.csv has")
     by_key: dict[Key, dict[int, float]] = {}
     broken: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in _lines(path):
         try:
             seed, value = int(row["seed"]), float(row["value"]) if row["value"] else None
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise UserError(f"{path}: line {number}: {error}; expected a whole seed, and a number or nothing as value") from None
-        if value is not None and not math.isfinite(value):
-            raise UserError(f"{path}: line {number}: value: found {value}, expected a finite number or nothing")
+        if value is not None and not abs(value) <= LARGEST:
+            raise UserError(f"{path}: line {number}: value: found {value}, expected a finite number of at most {LARGEST:g}, or nothing")
         if value is None:
             if row["status"] not in ("ok", "not_measured"):
                 broken[f"{row['dataset']}/{row['method']}/{seed}"] = row["status"]
@@ -128,6 +127,35 @@ def read(path: Path) -> Values:
             raise UserError(f"{path}: line {number}: {row['dataset']}, {row['method']}, {row['metric']}, seed {seed} is there twice")
         seeds[seed] = value
     return Values(by_key=by_key, broken=broken)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row by its columns, with the number of the line that it ends in."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet puts a byte-order mark in front
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if missing := [name for name in COLUMNS if header.count(name) != 1]:
+                times = "more than one" if missing[0] in header else "no"
+                raise UserError(f"{path}: found {times} column {missing[0]}, expected {','.join(COLUMNS)}, as a report's results.csv has")
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    found = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+                    raise UserError(f"{path}: line {reader.line_num}: found {found}, expected {len(header)}; is the file whole?")
+                row = dict(zip(header, cells, strict=True))
+                if strange := [name for name in NAMES if not row[name].isprintable()]:
+                    what = f"{strange[0]}: found {row[strange[0]]!r}"
+                    raise UserError(f"{path}: line {reader.line_num}: {what}, expected a name without control characters")
+                yield reader.line_num, row
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; expected a report's results.csv, or the report's folder") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); expected a report's results.csv, or the report's folder") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        what = "no text" if isinstance(error, UnicodeDecodeError) else f"no CSV ({error})"
+        raise UserError(f"{path}: {what}; expected a report's results.csv") from None
 
 
 def chosen(values: Values, names: Mapping[str, Collection[str]]) -> Values:

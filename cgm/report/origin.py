@@ -40,7 +40,7 @@ class Origin:
 
     @classmethod
     def from_json(cls, text: str) -> Origin:
-        """``ValueError``, ``TypeError`` or ``AttributeError`` for any other text."""
+        """``ValueError``, ``TypeError``, ``AttributeError`` or ``RecursionError`` for any other text."""
         value = json.loads(text)
         return cls(**{**value, "changed": tuple(value.get("changed", ())), "other_code": tuple(value.get("other_code", ()))})
 

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def render(picture: Picture, stamp: str = "") -> dict[str, bytes]:
         if stamp:
             figure.suptitle(stamp, color=LIGHT.alert, fontsize=9, fontweight="bold")
         picture.draw(figure, LIGHT)
+        _as_written(figure)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # once: it is most of the time that a figure takes
         files = {}
@@ -82,6 +84,14 @@ def render(picture: Picture, stamp: str = "") -> dict[str, bytes]:
             figure.savefig(file, format=suffix, metadata=metadata)
             files[suffix] = file.getvalue()
     return {**files, "svg": _compact(files["svg"])}
+
+
+def _as_written(figure: Figure) -> None:
+    """Two dollar signs in the name of a thing begin no formula; only matplotlib's own labels of logarithmic axes are any."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if "$" in text.get_text() and "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
 
 
 NAMELESS: dict[str, dict[str, None]] = {
@@ -193,6 +203,7 @@ def place_labels(
     assert isinstance(figure, Figure)
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
+    _as_written(figure)
     figure.draw_without_rendering()  # settles the layout, so that pixels mean what they will mean
     renderer, frame = canvas.get_renderer(), axes.get_window_extent()
     pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(anchors))]

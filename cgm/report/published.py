@@ -17,6 +17,8 @@ from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
 
 FOLDER = Path("experiments")
+LARGEST = 1e100
+"""Squares of larger values, and sums of them, may be beyond what a float holds; no metric is as large."""
 COLUMNS = ("dataset", "method", "seed", "metric", "judge", "value")
 """Of results.csv, those that are read."""
 Key = tuple[str, str, str, str]
@@ -53,14 +55,27 @@ def published(name: str, root: str | Path = ".") -> Published | None:
     content = table.read_bytes()
     values: dict[Key, dict[int, float]] = {}
     remedy = f"restore it, or run the experiment {name} and copy reports/results.csv there"
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
-    if not set(COLUMNS) <= set(reader.fieldnames or ()):
-        raise UserError(f"{table}: found the columns {', '.join(reader.fieldnames or ())}, expected {', '.join(COLUMNS)}; {remedy}")
-    for line, row in enumerate(reader, start=2):
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        columns = reader.fieldnames or ()
+        rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: found no CSV ({error}), expected a report's results.csv; {remedy}") from None
+    if not set(COLUMNS) <= set(columns):
+        raise UserError(f"{table}: found the columns {', '.join(columns) or '(none)'}, expected {', '.join(COLUMNS)}; {remedy}")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise UserError(f"{table}: line {line}: found more or fewer cells than columns, expected {len(columns)}; {remedy}")
+        if not row["value"]:
+            continue
+        key = (row["dataset"], row["method"], row["metric"], row["judge"])
         try:
-            if row["value"]:
-                key = (row["dataset"], row["method"], row["metric"], row["judge"])
-                values.setdefault(key, {})[int(row["seed"])] = float(row["value"])
-        except (TypeError, ValueError) as error:
+            seed, value = int(row["seed"]), float(row["value"])
+        except ValueError as error:
             raise UserError(f"{table}: line {line}: {error}; {remedy}") from None
+        if not abs(value) <= LARGEST:
+            raise UserError(f"{table}: line {line}: value: found {value}, expected a finite number of at most {LARGEST:g}; {remedy}")
+        if seed in values.setdefault(key, {}):
+            raise UserError(f"{table}: line {line}: {', '.join(filter(None, key))}, seed {seed} is there twice; {remedy}")
+        values[key][seed] = value
     return Published(params=load_params(params), identity=hashlib.sha256(content).hexdigest(), values=values)

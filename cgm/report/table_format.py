@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -187,18 +188,26 @@ def to_csv(table: Table) -> str:
 
 def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(_no_html(cell).replace("|", "\\|") for cell in cells) + " |"
 
-    lines = [f"**{table.title}**", ""]
+    lines = [f"**{_no_html(table.title)}**", ""]
     if table.stamp:
-        lines += [f"**{table.stamp}**", ""]
+        lines += [f"**{_no_html(table.stamp)}**", ""]
     lines.append(line(table.headings))
     lines.append(line(["---:" if column.numeric else "---" for column in table.columns]))
     for row in table.rows:
         lines.append(line([_markdown_cell(table, column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]))
-    lines += ["", *(f"{note}  " for note in table.footnotes)]
-    lines += ["", f"*{table.footer}*"] if table.footer else []
+    lines += ["", *(f"{_no_html(note)}  " for note in table.footnotes)]
+    lines += ["", f"*{_no_html(table.footer)}*"] if table.footer else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _no_html(text: str) -> str:
+    """Markdown takes tags as HTML; a name or a claim may hold what looks like one."""
+    return _TAG.sub(r"\\<", text)
+
+
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def _markdown_cell(table: Table, column: Column, cell: Cell) -> str:
@@ -250,6 +259,8 @@ def _latex_cell(table: Table, column: Column, cell: Cell) -> str:
     return (f"\\textbf{{{text}}}" if cell.best else text) + escape_latex(cell.mark)
 
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, csv.Error)
+"""What reading a file of a report may raise where somebody has changed it, be it cut, of another version, or nested a thousand times."""
 DIRECTIONS = {"↑": "higher", "↓": "lower", "→": "target"}
 
 
@@ -319,7 +330,7 @@ def _cell(table: Table, column: Column, cell: Cell) -> dict[str, Any]:
 
 
 def from_json(text: str) -> Table:
-    """The table that :func:`to_json` wrote. ``KeyError``, ``TypeError`` or ``ValueError`` for any other text."""
+    """The table that :func:`to_json` wrote. One of :data:`UNREADABLE` for any other text."""
     value = json.loads(text)
     arrows = {direction: arrow for arrow, direction in DIRECTIONS.items()}
     columns = tuple(

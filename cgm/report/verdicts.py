@@ -19,8 +19,12 @@ from cgm.claims.verdict import Evidence, Looked, Verdict, judge
 from cgm.core.registry import nearest
 from cgm.evaluation import stats
 from cgm.evaluation.filters import FirstLayer, first_layer, generator_of
-from cgm.evaluation.measures import metric_of, name_of
+from cgm.evaluation.lpips import judge_name
+from cgm.evaluation.measures import metric_of, name_of, network_of
+from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.uncertainty import Measured, difference
+from cgm.networks.fixed import FIXED
+from cgm.networks.fixed.lpips import TRUNKS
 from cgm.report import footnotes, labels
 from cgm.report.competence import competence
 from cgm.report.quantities import FILTER_QUANTITIES, QUANTITIES, SPREAD
@@ -37,6 +41,8 @@ FIGURES_OF = {
 """The figures that show what the metrics of a group measure."""
 NETWORKS, TRAINED, RANDOM = "networks", "first_layer", "random_first_layer"
 """The group of the frozen networks, and the arms of claims about them."""
+GROUPS = ("paired", "unpaired", "all", NETWORKS)
+"""What stands for several datasets."""
 WORDS = {
     "filters": "first-layer filters",
     "main": "main results",
@@ -75,15 +81,61 @@ def verdicts(results: Results, ledger: Ledger) -> tuple[Verdict, ...]:
     return judge([(claim, [_look(results, layers, claim, name) for name in _datasets(results, claim)]) for claim in ledger.claims])
 
 
-def unknown_metrics(results: Results, ledger: Ledger) -> list[str]:
-    """A line ``claim: name: unknown`` for each name that is neither a metric nor a quantity of this project: most likely misspelt."""
-    known = [*{key for dataset in results.datasets for key in dataset.measures}, *QUANTITIES, *FILTER_QUANTITIES]
+def mistakes(ledger: Ledger) -> list[str]:
+    """A line ``claim: test: what is wrong`` for each test that no experiment can answer: its metric is neither a metric nor a quantity of
+    this project (most likely misspelt), or can't be compared in that way. A network that this experiment doesn't look through is no
+    mistake."""
+    known = [*METRICS, *QUANTITIES, *FILTER_QUANTITIES]
     found = []
     for claim in ledger.claims:
-        named = {name for test in claim.tests for name in (test.metric, test.against.metric) if name}
-        unknown = sorted(name for name in named if name.removeprefix(SPREAD) not in known)
-        found += [f"{claim.id}: {name!r}: unknown{nearest(name, known)}" for name in unknown]
+        for place, test in enumerate(claim.tests, start=1):
+            named = [name for name in (test.metric, test.against.metric) if name]
+            unknown = [name for name in named if not _exists(name.removeprefix(SPREAD), known)]
+            found += [f"{claim.id}: test {place}: {name!r}: unknown{nearest(name, known)}" for name in unknown]
+            if not unknown and (misfit := _misfit(test)):
+                found.append(f"{claim.id}: test {place}: {misfit}")
     return found
+
+
+def _exists(name: str, known: Collection[str]) -> bool:
+    """Whether it is the name of something, be it a metric through a network that this experiment doesn't look through."""
+    metric, network = name_of(name), network_of(name)
+    if not network:
+        return name in known
+    networks: Collection[str] = {"judge": FIXED, "lpips": TRUNKS}.get(METRICS[metric].judge, ()) if metric in METRICS else ()
+    return network in networks
+
+
+def _misfit(test: Test) -> str:
+    """Why its metric can't be compared in this way, whatever the results; empty where it can."""
+    metrics = [name for name in (test.metric, test.against.metric) if name]
+    if spread := next((name for name in metrics if name.startswith(SPREAD)), None):
+        if len(metrics) > 1 or test.against.arm is None or test.contrast != "ratio" or test.expect == "nearer":
+            return f"{spread} is compared as a ratio between two arms, and not otherwise"
+        return "" if name_of(spread.removeprefix(SPREAD)) in METRICS else f"{spread}: only a metric has a spread"
+    if share := next((name for name in metrics if name in QUANTITIES and QUANTITIES[name].kind == "share"), None):
+        otherwise = len(metrics) > 1 or test.against.row is not None or test.contrast != "difference" or test.expect == "nearer"
+        return f"{share} is compared by a difference, with another arm or a number, and not otherwise" if otherwise else ""
+    if test.expect == "nearer" and (other := next((name for name in metrics if name in QUANTITIES), None)):
+        return f"{other} has no target that anything could be nearer to"
+    return ""
+
+
+def _here(dataset: DatasetResult, claim: Claim) -> Claim:
+    """The claim with its metrics as this experiment's results call them: through the network that leads in it, ``kid:inception-2015`` is
+    ``kid``."""
+
+    def key(name: str) -> str:
+        before, metric = (SPREAD, name.removeprefix(SPREAD)) if name.startswith(SPREAD) else ("", name)
+        leads, network = dataset.measures.get(name_of(metric)), network_of(metric)
+        through = judge_name(network) if network in TRUNKS else network
+        return before + (leads.key if leads is not None and network and leads.through == through else metric)
+
+    def test(each: Test) -> Test:
+        against = each.against.model_copy(update={"metric": each.against.metric and key(each.against.metric)})
+        return each.model_copy(update={"metric": key(each.metric), "against": against})
+
+    return claim.model_copy(update={"tests": [test(each) for each in claim.tests]})
 
 
 def linked_to(found: Sequence[Verdict], names: Collection[str]) -> tuple[Verdict, ...]:
@@ -115,15 +167,18 @@ def _look(results: Results, layers: Mapping[str, FirstLayer], claim: Claim, name
     dataset = next((each for each in results.datasets if each.name == name), None)
     if dataset is None:
         return Looked(dataset=name, why_not=f"experiment “{results.params.experiment}” has no such data")
+    here = _here(dataset, claim)
     return Looked(
         dataset=name,
-        evidence=tuple(_evidence(dataset, claim, test) for test in claim.tests),
-        links=_links(dataset, claim),
+        evidence=tuple(_evidence(dataset, here, test) for test in here.tests),
+        links=_links(dataset, here),
     )
 
 
 def _evidence(dataset: DatasetResult, claim: Claim, test: Test) -> Evidence:
     try:
+        if misfit := _misfit(test):
+            raise NotTested(misfit)
         left_out, untrained = _left_out(dataset, test), _untrained(dataset, test, claim.competent)
         effect, compared = _effect(dataset, test, claim.min_seeds)
     except NotTested as reason:
@@ -166,7 +221,8 @@ def _amount(dataset: DatasetResult, test: Test, effect: Effect) -> tuple[str, st
 
 def _effect(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
     """Of the arm beside the other side, and what was compared, in words."""
-    kind = QUANTITIES[test.metric].kind if test.metric in QUANTITIES else "measured"
+    kinds = {QUANTITIES[name].kind if name in QUANTITIES else "measured" for name in (test.metric, test.against.metric) if name}
+    kind = kinds.pop() if len(kinds) == 1 else "measured"  # the number of networks beside a measured value is as sure as that is
     if test.metric.startswith(SPREAD):
         return _spread(dataset, test, fewest)
     if kind == "share":
@@ -196,8 +252,7 @@ def _effect(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, st
 
 def _spread(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
     metric = test.metric.removeprefix(SPREAD)
-    if test.against.arm is None or test.against.metric or test.contrast != "ratio":
-        raise NotTested(f"{test.metric} is compared as a ratio between two arms, and not otherwise")
+    assert test.against.arm is not None  # _misfit has looked
     one, other = _side(dataset, test.arm, metric), _side(dataset, test.against.arm, metric)
     seeds = sorted(one.values.keys() & other.values.keys())
     _enough(dataset, test, seeds, fewest)

@@ -23,7 +23,7 @@ from cgm.report import citation, origin
 from cgm.report.build import MANIFEST, of_tables
 from cgm.report.origin import Origin
 from cgm.report.parquet import read_rows
-from cgm.report.table_format import Table, from_json, to_csv, to_json
+from cgm.report.table_format import UNREADABLE, Table, from_json, to_csv, to_json
 
 Files = Mapping[str, bytes]
 Grid = dict[tuple[str, str], str]
@@ -56,27 +56,28 @@ def alone(files: Files) -> list[Difference]:
     """What contradicts what in a report: every file, by its path in the report's folder."""
     listed, found = _by_manifest(files)
     tables: dict[str, Table] = {}
+    made: dict[str, dict[str, bytes]] = {}
     for name in sorted(name for name in listed if name.startswith(TABLES) and name.endswith(".json") and name in files):
         try:
             table = from_json(files[name].decode())
-            stated = json.loads(files[name])["key"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            stated, key, again = json.loads(files[name])["key"], table.key, to_json(table).encode()
+            made[name] = of_tables([table], Origin())
+        except UNREADABLE as error:
             found.append(Difference(file=name, where="", found=f"{type(error).__name__} {error}", expected="a table as JSON"))
             continue
-        if stated != table.key:
+        if stated != key:
             found += _changed_content(name, table, stated, files)
-        elif (again := to_json(table).encode()) != files[name]:
+        elif again != files[name]:
             found += differences(name, files[name], again, "its own numbers")
         else:
             tables[name] = table
     if len(tables) == sum(name.startswith(TABLES) and name.endswith(".json") for name in listed):
         found += _made_of_tables(files, list(tables.values()))
     else:  # each of those that are whole can still be compared
-        for name, table in tables.items():
-            made = of_tables([table], Origin())
+        for name in tables:
             found += [
                 each
-                for other, content in made.items()
+                for other, content in made[name].items()
                 if other.startswith(TABLES) and other != name
                 for each in differences(other, files.get(other, b""), content, f"as {name} has it")
             ]
@@ -86,7 +87,7 @@ def alone(files: Files) -> list[Difference]:
         values = read_rows(files[PARQUET]) if right == PARQUET else _rows(files.get(CSV, b""))
         for name, table in tables.items():
             found += _means(name, table, values, right)
-    except (ValueError, KeyError) as error:
+    except UNREADABLE as error:
         found.append(Difference(file=right, where="values", found=str(error).partition("\n")[0], expected="a row a run and measure"))
     return _finest([*found, *_parquet(files, right)])
 
@@ -113,7 +114,7 @@ def differences(name: str, found: bytes, expected: bytes, because: str = "") -> 
     if read is not None:
         try:
             one, other = read(found), read(expected)
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             one, other = {}, {}
         cells = [
             Difference(
@@ -158,7 +159,7 @@ def _finest(found: list[Difference]) -> list[Difference]:
 def _by_manifest(files: Files) -> tuple[dict[str, str], list[Difference]]:
     try:
         listed = {str(name): str(digest) for name, digest in json.loads(files[MANIFEST])["sha256"].items()}
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except UNREADABLE:
         return dict.fromkeys(files, ""), [Difference(file=MANIFEST, where="", found="no list of hashes", expected="one of every file")]
     found = []
     for name in sorted({*listed, *files} - {MANIFEST}):
@@ -177,7 +178,10 @@ def _by_manifest(files: Files) -> tuple[dict[str, str], list[Difference]]:
 def _changed_content(name: str, table: Table, stated: str, files: Files) -> list[Difference]:
     """Of a table whose JSON isn't what its key was made of: the cells that its CSV has otherwise; where there are none, the key itself."""
     sibling = name.removesuffix("json") + "csv"
-    grids = [_table_csv(text) for text in (to_csv(table).encode(), files.get(sibling, b""))]
+    try:
+        grids = [_table_csv(text) for text in (to_csv(table).encode(), files.get(sibling, b""))]
+    except UNREADABLE:
+        grids = [{}, {}]
     places = [place for place in dict.fromkeys([*grids[1], *grids[0]]) if grids[0].get(place) != grids[1].get(place)]
     cells = [
         Difference(
@@ -198,7 +202,7 @@ def _changed_content(name: str, table: Table, stated: str, files: Files) -> list
 def _made_of_tables(files: Files, tables: list[Table]) -> list[Difference]:
     try:
         made_by = Origin.from_json(files[origin.FILE].decode())
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except UNREADABLE:
         return [Difference(file=origin.FILE, where="", found="no commit", expected="by which commit's code the report is")]
     return [
         each
@@ -238,7 +242,7 @@ def _parquet(files: Files, other: str) -> list[Difference]:
         return []
     try:
         one, right = READERS[name](files[name]), READERS[other](files[other])
-    except (ValueError, KeyError) as error:
+    except UNREADABLE as error:
         return [Difference(file=name, where="", found=str(error).partition("\n")[0], expected=f"the rows of {other}")]
     return [
         Difference(
@@ -355,12 +359,13 @@ def _numbers(content: bytes) -> Grid:
 
 
 class _Tables(HTMLParser):
-    """The cells of a page's tables, each by the table's id, its row's first cell and its column's heading."""
+    """The cells of a page's tables, each by the table's id, its row's first cell and its column's heading; and by what rows are sorted."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.grid: Grid = {}
         self.name, self.row, self.head = "", [""], [""]
+        self.sorted_by: dict[int, str] = {}
         self.inside, self.body = False, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -369,8 +374,10 @@ class _Tables(HTMLParser):
         elif tag == "tbody":
             self.body = True
         elif tag == "tr":
-            self.row = []
+            self.row, self.sorted_by = [], {}
         elif tag in ("td", "th"):
+            if value := dict(attrs).get("data-value"):
+                self.sorted_by[len(self.row)] = value
             self.row.append("")
             self.inside = True
 
@@ -387,7 +394,10 @@ class _Tables(HTMLParser):
         elif tag == "tr" and self.row:
             for place, cell in enumerate(self.row):
                 title = self.head[place] if place < len(self.head) else str(place + 1)
-                self.grid[f"{self.name}: {self.row[0]}" if self.name else self.row[0], title] = cell
+                row = f"{self.name}: {self.row[0]}" if self.name else self.row[0]
+                self.grid[row, title] = cell
+                if place in self.sorted_by:
+                    self.grid[row, f"{title} (data-value)"] = self.sorted_by[place]
 
 
 def _html(content: bytes) -> Grid:

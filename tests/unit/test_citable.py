@@ -256,6 +256,49 @@ def test_files_that_cannot_be_read_are_named(files: dict[str, bytes]) -> None:
             assert name in {each.file for each in verify.between(changed, files)}, (name, content)
 
 
+SPOILT: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "binary": lambda content: bytes(range(256)) * 3,
+    "nested": lambda content: b"[" * 100_000,
+    "null": lambda content: b"null",
+    "bare": lambda content: b'a\rb,c\r\n"',
+    "long": lambda content: b"a," + b"9" * 300_000,
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_whatever_stands_in_a_file_is_a_difference_and_no_failure(files: dict[str, bytes], how: str) -> None:
+    names = (
+        "manifest.json", "provenance.json", "results.csv", "results.parquet", "images.parquet", "numbers.tex", "citation.bib", "index.html",
+        *(f"{MAIN}.{suffix}" for suffix in ("json", "csv", "md", "tex", "html")),
+    )  # fmt: skip
+    for name in names:
+        changed = {**files, name: SPOILT[how](files[name])}
+        assert name in {each.file for each in verify.alone(changed)}, name
+        assert name in {each.file for each in verify.between(changed, files)}, name
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", [], {}, [1], 1e308, float("nan"), "\ud800"])
+def test_whatever_stands_in_a_tables_json_is_a_difference_and_no_failure(files: dict[str, bytes], value: object) -> None:
+    places: tuple[tuple[str | int, ...], ...] = (
+        ("key",), ("not_citable",), ("provenance",), ("name",), ("dataset",), ("columns",), ("rows",), ("footnotes",), ("title",),
+        ("columns", 3), ("columns", 3, "scale"), ("columns", 3, "places"), ("columns", 3, "target"), ("columns", 3, "title"),
+        ("rows", 0), ("rows", 0, "kind"), ("rows", 0, "cells"), ("rows", 0, "cells", "kid"), ("rows", 0, "cells", "kid", "mean"),
+        ("rows", 0, "cells", "kid", "n"), ("rows", 0, "cells", "kid", "mark"), ("rows", 0, "cells", "kid", "half_width"),
+    )  # fmt: skip
+    for place in places:
+        content = json.loads(files[f"{MAIN}.json"])
+        inside = content
+        for key in place[:-1]:
+            inside = inside[key]
+        if inside[place[-1]] == value:
+            continue
+        inside[place[-1]] = value
+        found = verify.alone({**files, f"{MAIN}.json": json.dumps(content).encode()})
+        assert f"{MAIN}.json" in {each.file for each in found}, place
+
+
 def write(files: dict[str, bytes], folder: Path) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -331,6 +374,27 @@ def test_cite_command(files: dict[str, bytes], tmp_path: Path, capsys: pytest.Ca
             cli.main(["cite", *arguments, "--reports", str(tmp_path)])
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [f"{MAIN}.json", "citation.bib"])
+def test_cite_tells_of_a_file_that_cannot_be_read_in_one_line(
+    files: dict[str, bytes], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(files, tmp_path)
+    path = tmp_path / name
+    spoilt: list[Callable[[], object]] = [
+        *(lambda spoil=spoil: path.write_bytes(spoil(files[name])) for spoil in SPOILT.values()),  # type: ignore[misc]
+        path.unlink, lambda: path.symlink_to(path.name), path.unlink, lambda: path.symlink_to("nowhere"), path.unlink, path.mkdir,
+    ]  # fmt: skip
+    for spoil in spoilt:
+        spoil()
+        if not path.is_symlink() and not path.exists() and name.endswith("json"):
+            continue  # a table that is not there is another matter
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["cite", "main-icons_a", "--bibtex", "--reports", str(tmp_path)])
+        shown = capsys.readouterr()
+        assert (ended.value.code, shown.out, shown.err.count("\n")) == (2, "", 1)
+        assert f"{name}: " in shown.err
 
 
 # LaTeX, BibTeX, CITATION.cff, Parquet.

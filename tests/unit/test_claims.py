@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_inputs import make_params, metrics, write_inputs, write_json
+from report_inputs import make_params, write_inputs, write_json
 
 from benchmarks.study.verdicts import BOUNDARY, doubled, nulls, simulate
 from cgm.claims.effect import exact, of_samples, of_shares, of_spreads
@@ -27,7 +27,7 @@ from cgm.report.figures import FIGURES
 from cgm.report.quantities import QUANTITIES
 from cgm.report.results import collect
 from cgm.report.source_facts import all_lines
-from cgm.report.verdicts import unknown_metrics, verdicts
+from cgm.report.verdicts import mistakes, verdicts
 
 ROOT = Path(__file__).parents[2]
 WORDS = {"sentence": "A claim.", "source": "a lecture", "control": "none", "caveat": "none"}
@@ -397,6 +397,15 @@ def test_an_effect_on_delta_itself_is_of_no_region():
         (lambda raw: raw["tests"][0].update(expect="more"), "c.yaml: a-claim: tests.0.expect: found 'more'"),
         (lambda raw: raw.update(min_seeds=1), "c.yaml: a-claim: min_seeds: found 1; input should be greater than or equal to 2"),
         (lambda raw: raw.update(tests=[]), "c.yaml: a-claim: tests: found []"),
+        (lambda raw: raw["tests"][0].update(delta=1e200), "c.yaml: a-claim: tests.0.delta: found 1e+200; input should be less than"),
+        (lambda raw: raw["tests"][0].update(against={"value": -1e200}), "c.yaml: a-claim: tests.0.against.value: found -1e+200"),
+        (lambda raw: raw["tests"][0].update(against={"arm": "pix2pix"}), "against: found pix2pix, the very thing that stands against it"),
+        (lambda raw: raw["tests"][0].update(against={"metric": "mae"}), "against: found mae, the very thing that stands against it"),
+        (lambda raw: raw["tests"][0].update(metric=""), "c.yaml: a-claim: tests.0.metric: found ''"),
+        (lambda raw: raw.update(datasets=[]), "c.yaml: a-claim: datasets: found []"),
+        (lambda raw: raw.update(datasets=""), "c.yaml: a-claim: datasets.0: found ''"),
+        (lambda raw: raw.update(sentence=" \n "), "c.yaml: a-claim: sentence: found"),
+        (lambda raw: raw.update(sentence="\x1b[31mred"), r"c.yaml: a-claim: sentence: found the character '\x1b', expected a text"),
         (lambda raw: raw.update(id="A claim"), "c.yaml: claim 1: id: found 'A claim', expected lower-case letters"),
         (lambda raw: raw.pop("caveat"), "c.yaml: a-claim: caveat: missing"),
     ],
@@ -465,9 +474,61 @@ def test_our_own_claims_can_be_read_and_say_why(tmp_path):
         assert all(len(test.because.split()) >= 3 for test in claim.tests)
 
 
-def test_metrics_that_nothing_has_are_named(tmp_path):
-    params = make_params([0])
-    write_inputs(tmp_path, params)
-    found = unknown_metrics(collect(params, tmp_path), ledger(entry({"metric": "retrievel"}), entry({"metric": "spread:kid"}, id="b")))
-    assert found == ["a-claim: 'retrievel': unknown; did you mean 'retrieval'?"]
-    assert metrics(params, 0, 0)["metrics"]["mae"] > 0
+def test_metrics_that_nothing_has_are_named():
+    known = {"metric": "spread:kid", "contrast": "ratio"}, {"metric": "lpips:vgg"}, {"metric": "kid:inception-2015"}
+    found = mistakes(ledger(entry({}, {"metric": "retrievel"}), *(entry(test, id=f"b-{place}") for place, test in enumerate(known))))
+    assert found == ["a-claim: test 2: 'retrievel': unknown; did you mean 'retrieval'?"]
+    for unknown in ("kid:inception", "mae:efficientnet-lite0", "spread:", "spread:spread:kid"):
+        assert mistakes(ledger(entry({"metric": unknown})))[0].startswith(f"a-claim: test 1: '{unknown}': unknown")
+
+
+def test_our_own_claims_are_free_of_mistakes_whatever_the_experiment_looks_through():
+    assert mistakes(load_ledger(ROOT / "claims.yaml")) == []
+
+
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        ({"metric": "diverged", "against": {"metric": "mae"}}, "diverged is compared by a difference, with another arm or a number"),
+        ({"metric": "diverged", "against": {"arm": "mae", "metric": "kid"}}, "diverged is compared by a difference"),
+        ({"metric": "diverged", "against": {"row": "chance"}}, "diverged is compared by a difference"),
+        ({"metric": "diverged", "contrast": "ratio"}, "diverged is compared by a difference"),
+        ({"metric": "mae", "against": {"metric": "diverged"}}, "diverged is compared by a difference"),
+        ({"metric": "networks", "expect": "nearer"}, "networks has no target that anything could be nearer to"),
+        ({"metric": "spread:mae"}, "spread:mae is compared as a ratio between two arms"),
+        ({"metric": "spread:mae", "contrast": "ratio", "expect": "nearer"}, "spread:mae is compared as a ratio between two arms"),
+        ({"metric": "spread:networks", "contrast": "ratio"}, "spread:networks: only a metric has a spread"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_mistake_and_fails_no_report(tmp_path, test, reason):
+    assert mistakes(ledger(entry(test)))[0].startswith(f"a-claim: test 1: {reason}")
+    found = one(written(tmp_path, steady()), entry(test))
+    assert (found.kind, reason in found.reason) == ("NOT TESTED", True)
+
+
+def test_what_is_exact_beside_what_is_measured_is_as_sure_as_that(tmp_path):
+    found = one(written(tmp_path, steady()), entry({"metric": "networks", "against": {"metric": "mae"}}))
+    assert found.findings[0].estimate.half_width > 0
+
+
+def test_the_network_that_leads_may_be_named(tmp_path):
+    results = written(tmp_path, steady(mae=0.5, pix2pix=0.4), metric="kid")
+    plain, named = (one(results, entry({"metric": metric})) for metric in ("kid", "kid:efficientnet-lite0"))
+    assert plain.kind == "SUPPORTED"
+    assert (named.kind, named.reason, named.findings[0].links) == (plain.kind, plain.reason, plain.findings[0].links)
+    assert one(results, entry({"metric": "kid:inception-2015"})).kind == "NOT TESTED"
+
+
+def test_a_claim_about_nothing_says_so(tmp_path):
+    assert one(written(tmp_path, steady()), entry(not_on=["icons_a"])).reason == "It speaks of no data of this experiment."
+
+
+def test_a_text_in_several_lines_is_one_line_in_tables():
+    assert ledger(entry(sentence="Two\n  lines.\n")).claims[0].sentence == "Two lines."
+
+
+def test_a_link_to_nothing_is_no_missing_file(tmp_path):
+    (tmp_path / "claims.yaml").symlink_to("nowhere.yaml")
+    with pytest.raises(UserError, match=r"claims\.yaml: not found; write it, or leave it out"):
+        load_ledger(tmp_path / "claims.yaml")
+    assert load_ledger(tmp_path / "other.yaml").claims == ()

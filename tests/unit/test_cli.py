@@ -199,7 +199,13 @@ claims:
 
 
 def test_claims_have_verdicts_before_anything_is_trained(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "claims.yaml: found no claims; docs/claims.md says how" in fails(capsys, "claims")
+    assert "claims.yaml: not found; docs/claims.md says how" in fails(capsys, "claims")
+    (project / "claims.yaml").write_text("claims: []\n")
+    cli.main(["claims"])
+    assert "claims.yaml: 0 claims, sha256 " in capsys.readouterr().out
+    (project / "claims.yaml").write_text(CLAIM.format(metric="psnr").replace("arm: mae", "arm: mea"))
+    cli.main(["claims", "--check"])
+    assert capsys.readouterr().out.splitlines()[1:] == ["not in experiment default: 1 arm (mea)"]
     (project / "claims.yaml").write_text(CLAIM.format(metric="psnr"))
     cli.main(["claims", "--check"])
     assert "claims.yaml: 1 claim, sha256 " in capsys.readouterr().out
@@ -208,4 +214,4 @@ def test_claims_have_verdicts_before_anything_is_trained(project: Path, capsys: 
     assert shown.startswith("NOT TESTED: a-claim\n    Fewer errors.\n    On openmoji: 0 seeds with values, 3 needed")
     assert shown.endswith("claims.yaml: 1 not tested\n")
     (project / "claims.yaml").write_text(CLAIM.format(metric="pnsr"))
-    assert fails(capsys, "claims") == "error: claims.yaml: a-claim: 'pnsr': unknown; did you mean 'psnr'?\n"
+    assert fails(capsys, "claims") == "error: claims.yaml: a-claim: test 1: 'pnsr': unknown; did you mean 'psnr'?\n"

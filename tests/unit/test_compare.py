@@ -162,6 +162,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("dataset,method\n1,2\n", "found no column seed, expected dataset,method,seed"),
         ("", "found no column dataset"),
+        (",".join(COLUMNS) + ",value\n", "found more than one column value"),
+        (",".join(COLUMNS) + "\na,b,1,mae\n", "line 2: found 4 cells, expected 9; is the file whole?"),
+        (",".join(COLUMNS) + "\na,b,1,mae,,1,1,1,ok,2\n", "line 2: found 10 cells, expected 9"),
+        (",".join(COLUMNS) + '\n"a\nb",b,1,mae,,1,1,1,ok\n', "line 3: dataset: found 'a\\nb', expected a name"),
+        (",".join(COLUMNS) + "\n\x1b[31m,b,1,mae,,1,1,1,ok\n", "line 2: dataset: found '\\x1b[31m', expected a name"),
+        (",".join(COLUMNS) + "\n" + 200_000 * "a" + ",b,1,mae,,1,1,1,ok\n", "no CSV (field larger than"),
+        (",".join(COLUMNS) + "\na,b,1,mae,,1e200,1,1,ok\n", "line 2: value: found 1e+200, expected a finite number of at most 1e+100"),
         (",".join(COLUMNS) + "\na,b,x,mae,,1,1,1,ok\n", "line 2: invalid literal"),
         (",".join(COLUMNS) + "\na,b,1,mae,,nan,1,1,ok\n", "line 2: value: found nan"),
         (",".join(COLUMNS) + "\na,b,1,mae,,1,1,1,ok\na,b,1,mae,,2,1,1,ok\n", "line 3: a, b, mae, seed 1 is there twice"),
@@ -183,3 +190,35 @@ def test_names_narrow_the_family(tmp_path: Path) -> None:
     assert chosen(a, {**names, "method": ["mae"]}).broken == {}
     with pytest.raises(UserError, match="--method msee: in neither file; did you mean 'mse'"):
         check_names((a, b), {"method": ["msee"]})
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [("icons", "mae", 0, "mae", 0.1)])
+    plain = read(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read(path) == plain
+
+
+def test_files_with_nothing_in_common_are_not_said_to_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = (write(tmp_path / f"{name}.csv", [(name, "mae", 0, "mae", 0.1)]) for name in "ab")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["compare", str(a), str(b)])
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert "Only in A: a/mae (1 metric)." in shown.out
+    assert "found no mean that both have" in shown.err
+
+
+@pytest.mark.parametrize("what", ["--json", "--csv"])
+def test_a_folder_is_never_replaced_by_a_file(tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    a, _ = both(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("years")
+    for command in (["compare", str(a), str(a)], ["verify", str(tmp_path), "--alone"], ["score", str(tmp_path)]):
+        if command[0] == "verify" and what == "--csv":
+            continue
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, what, str(tmp_path / "mine")])
+        assert ended.value.code == 2
+        assert "mine: found a folder, expected the name of a file to write" in capsys.readouterr().err
+        assert (tmp_path / "mine/thesis.tex").read_text() == "years"
