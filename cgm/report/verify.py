@@ -195,7 +195,7 @@ def _changed_content(name: str, table: Table, stated: str, files: Files) -> list
         if place[1] != "cite"
     ]
     return cells or [
-        Difference(file=name, where="key", found=stated, expected=table.key, because="which is the hash of what the table says")
+        Difference(file=name, where="key", found=str(stated), expected=table.key, because="which is the hash of what the table says")
     ]
 
 
