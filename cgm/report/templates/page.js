@@ -101,7 +101,7 @@
       table.search.fixed("methods", (_, __, index) => shows("methods", table.row(index).node().dataset.method) || !table.row(index).node().dataset.method);
       const buttons = one(".dt-buttons", box);
       if (buttons) box.before(buttons);
-      for (const button of all("button", buttons)) button.setAttribute("aria-label", `Columns of ${element.caption.textContent.trim()}`);
+      for (const button of all("button", buttons)) button.setAttribute("aria-label", `Columns of ${element.closest(".box").getAttribute("aria-label")}`);
       tables.push(table);
     }
   }
