@@ -122,6 +122,7 @@ def reference(folder: Path, judge: str, images: int) -> dict[str, Any]:
         target_embeddings=np.empty((0, 0), np.float32),
         spectrum=np.zeros(1),
         groups=np.zeros(images, np.int64),
+        inputs=np.arange(images),
     ).save(folder / f"{judge}.npz")
     return parts
 

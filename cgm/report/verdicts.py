@@ -268,12 +268,14 @@ def _share(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str
     """Of all runs that ended, well or not."""
 
     def happened(arm: str) -> list[bool]:
-        _known(dataset, arm)
         ended = [run for run in dataset.independent(arm) if run.status in ("ok", "diverged")]
         if len(ended) < fewest:
             raise NotTested(_too_few(dataset, [arm], len(ended), fewest))
         return [bool(QUANTITIES[test.metric].of(dataset, run)) for run in ended]
 
+    for arm in (test.arm, test.against.arm):
+        if arm is not None:
+            _known(dataset, arm)
     other = _other(dataset, test) if test.against.arm is None else Side(_title(dataset, test.against.arm), {})
     b = other.number if test.against.arm is None else happened(test.against.arm)
     assert b is not None

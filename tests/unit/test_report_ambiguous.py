@@ -72,8 +72,8 @@ def test_where_outputs_land(results):
     assert min(np.linalg.norm(seen[a] - seen[b]) for a in range(5) for b in range(a)) > 0.3
     assert "Perceptual" in picture.takeaway
     assert "(0.01)" in picture.takeaway
-    files = render(picture, smoke=False)
-    assert files == render(picture, smoke=False)
+    files = render(picture)
+    assert files == render(picture)
     assert files["svg"].startswith(b"<?xml")
 
 

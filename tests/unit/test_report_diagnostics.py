@@ -111,7 +111,7 @@ def test_a_collapsed_method_has_the_same_row_for_each_input(tree: tuple[Path, Pa
         assert (len({tuple(cells) for cells in by_output.values()}) == 1) == same
     assert "Pix2Pix (0.00 ±" in picture.takeaway
     assert "least" in picture.takeaway
-    assert render(picture, smoke=False)["svg"] == render(picture, smoke=False)["svg"]
+    assert render(picture)["svg"] == render(picture)["svg"]
 
 
 def test_collapse_shows_the_methods_that_play_a_game(tree: tuple[Path, Params]) -> None:
@@ -187,7 +187,7 @@ def test_the_report_holds_them_and_links_only_verdicts_that_it_has(tree: tuple[P
     assert "#claim-" not in text
     results = results_of(tree)
     picture = replace(swap(results, results.datasets[1]), claims=("keeps-content", "unknown"))  # type: ignore[type-var]
-    drawn = {picture.name: render(picture, smoke=False)["svg"]}
+    drawn = {picture.name: render(picture)["svg"]}
     test = {"metric": "mae", "arm": "cyclegan", "against": {"value": 0.0}, "expect": "lower", "delta": 1.0, "because": "made up"}
     words = dict.fromkeys(("sentence", "source", "control", "caveat"), "made up")
     claims = parse_claims({"claims": [{"id": "keeps-content", **words, "datasets": "style", "tests": [test]}]})

@@ -157,7 +157,7 @@ def test_every_rendering_says_which_column_is_which(tree: Path) -> None:
     assert latex.isascii()
     assert "\\multicolumn{2}{c}{To 95\\% of final PD-EffLite0} & \\multicolumn{4}{c}{Gradient norm}" in latex
     page = table_page(table)
-    assert '<th class="start" colspan="4">Gradient norm</th>' in page
+    assert '<th scope="colgroup" class="start" colspan="4">Gradient norm</th>' in page
     for note in ("To 95%: ", "Gradient norm: ", "D right: ", "Coefficient of variation: ", "Seeds: "):
         assert sum(footnote.startswith(note) for footnote in table.footnotes) == 1
 
