@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 from cgm.claims.ledger import NONE, Ledger
 from cgm.claims.verdict import Verdict
@@ -145,7 +147,7 @@ def index_page(
 
 def _groups(
     dataset: DatasetResult, tables: list[Table], pictures: list[Picture], drawn: Mapping[str, bytes]
-) -> list[tuple[Group, str, list[tuple[Picture, str]], list[Table]]]:
+) -> list[tuple[Group, str, list[tuple[Picture, Markup]], list[Table]]]:
     """(id, heading, figures with their sources, tables) of each part of a dataset's section that holds anything."""
     found = []
     for group in GROUPS:
@@ -277,11 +279,18 @@ def _equation(text: str) -> Markup:
     return Markup(re.sub(r"(?<=[λ²])_(\w+)", r"<sub>\1</sub>", str(escape(text))))
 
 
-def _source(picture: Picture, drawn: Mapping[str, bytes]) -> str:
-    """A figure as a data URI. SVG stays text, a quarter smaller than as base64, and what changes in it is what git keeps."""
+def _source(picture: Picture, drawn: Mapping[str, bytes]) -> Markup:
+    """A figure as a data URI. SVG stays text, a quarter smaller than as base64, and what changes in it is what git keeps.
+
+    Its quotation marks become apostrophes, which a URI holds as they are. Sheets are WebP here, without loss and a fifth smaller than PNG.
+    """
     if picture.is_sheet:
-        return f"data:image/png;base64,{base64.b64encode(picture.image).decode()}"
-    return f"data:image/svg+xml,{quote(for_both_themes(drawn[picture.name]), safe=PLAIN)}"
+        file = io.BytesIO()
+        Image.open(io.BytesIO(picture.image)).convert("RGB").save(file, format="WEBP", lossless=True, quality=60, method=3)
+        return Markup(f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}")
+    svg = for_both_themes(drawn[picture.name])
+    svg = svg if b"'" in svg else svg.replace(b'"', b"'")
+    return Markup(f"data:image/svg+xml,{quote(svg, safe=PLAIN)}")  # nothing in it to escape: PLAIN has no &, < or quotation mark
 
 
 def _about(dataset: DatasetResult) -> str:
