@@ -19,6 +19,8 @@ TILT = np.pi / 4
 """By how much the plane of the principal components is turned towards the viewer, so that what leaves it shows."""
 FEWEST = 3
 """Different targets that span a plane."""
+DIGITS = 6
+"""After the point."""
 WHERE = {"mean_distance": "the mean of the plausible pictures", "median_distance": "their median", "mode_distance": "one of them"}
 
 
@@ -35,8 +37,8 @@ def manifold(results: Results, dataset: DatasetResult) -> Picture | None:
     axes_of = _axes(answers)
 
     def placed(pictures: np.ndarray) -> np.ndarray:
-        """n×P → n×2, in units of the targets' spread."""
-        return (pictures - answers.mean) @ axes_of / (answers.spread * np.sqrt(answers.mean.size))
+        """n×P → n×2, in units of the targets' spread. The last digits hang on the threads that added up, and are cut off."""
+        return np.round((pictures - answers.mean) @ axes_of / (answers.spread * np.sqrt(answers.mean.size)), DIGITS) + 0.0
 
     modes, weights = placed(answers.modes), np.bincount(answers.mode_of) / len(rows)
     median = placed(answers.median[None])[0]
