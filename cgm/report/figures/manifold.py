@@ -134,4 +134,4 @@ def _takeaway(dataset: DatasetResult) -> str:
     return f"{labels.listing(parts)}, where 1 is the targets' own distance from their mean." if parts else "Nothing has been evaluated yet."
 
 
-MANIFOLD = Figure(kind="manifold", make=manifold, group="results")
+MANIFOLD = Figure(kind="manifold", make=manifold, group="plane")
