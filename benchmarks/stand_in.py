@@ -36,7 +36,8 @@ def write(outs: Sequence[str]) -> None:
         path = Path(out)
         for file in [path] if path.suffix else [path / f"{number}.txt" for number in range(FILES_IN_FOLDER)]:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{file} {params}\n", encoding="utf-8")
+            text = json.dumps({str(file): {"params": params}}) if file.suffix == ".json" else f"{file} {params}"  # weights.json is read
+            file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def write_all() -> None:
