@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import training, training_page
+from benchmarks import floors, training, training_page
 from benchmarks.reference_step import Aligned, ReferenceStep, Unaligned, write_images
 from benchmarks.training_job import PICTURES, PREPARED, Job, OurStep, experiment, run_together, train
 from benchmarks.training_page import INLINE, JOBS, RUN, Cell
@@ -179,3 +179,44 @@ def test_the_command(monkeypatch, capsys):
     for method in METHODS:
         assert sum(line.startswith(f"| `{method}` |") for line in printed.splitlines()) >= 8
     assert "| `pix2pix` | 32 px | 1 |" in printed
+
+
+def test_the_parts_of_a_step_hold_all_of_its_arithmetic(folder):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = OurStep(job("ours", "pix2pix", precision="float32"), folder)
+    side.advance()
+    with FlopCounterMode(display=False) as whole:
+        side.advance()
+    calls = floors.calls_of_a_step(side.advance)
+    rng = torch.Generator().manual_seed(0)
+    alone = {}
+    for kind in (*floors.KINDS, floors.REST):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            for call in calls:
+                if call.kind == kind:
+                    call.ready(rng)()
+        alone[kind] = counter.get_total_flops()
+    assert alone.pop(floors.ARITHMETIC) == whole.get_total_flops() > 0
+    assert set(alone.values()) == {0}
+
+
+def test_a_call_alone_has_the_forms_of_the_step():
+    x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last)
+    weights = torch.ones(4, 3, 3, 3)
+    call, *_ = floors.calls_of_a_step(lambda: torch.nn.functional.conv2d(x, weights))
+    assert call.kind == floors.ARITHMETIC
+    assert call.arguments[0] == floors.Spec((2, 3, 8, 8), (192, 1, 24, 3), torch.float32)
+    assert call.ready(torch.Generator())().shape == (2, 4, 6, 6)
+    assert floors.Spec((2, 0), (1, 1), torch.int64).make(torch.Generator()).shape == (2, 0)
+    assert floors.Spec((2, 3), (0, 1), torch.bfloat16).make(torch.Generator()).stride() == (0, 1)
+
+
+def test_a_step_is_measured_beside_its_parts(folder):
+    found = floors.measure_step(OurStep(job("ours", "mae"), folder), repeats=2)
+    assert set(found.parts) == {*floors.KINDS, floors.REST}
+    assert min(found.parts[floors.ARITHMETIC], found.parts[floors.OPTIMISER]) > 0
+    assert min(found.weights, found.calls) > 100
+    row = floors._line("mae", found, 1e10, "bfloat16")
+    assert row[0] == "`mae`"
+    assert float(row[-1]) == pytest.approx(found.weights * 40 / 1e10 * 1000, rel=0.1)
