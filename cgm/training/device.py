@@ -54,12 +54,6 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
-def weight_layout(device: torch.device) -> torch.memory_format:
-    """Of weights. Images are channels last everywhere, and so are weights for tensor cores; on the CPU oneDNN brings either into its own
-    blocks, and matrix products (:mod:`cgm.networks.layers`) take the usual one as it lies."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
-
-
 def peak_memory(device: torch.device) -> int:
     """Most bytes that this process held: of the CUDA allocator, or resident on the CPU."""
     if device.type == "cuda":

@@ -7,6 +7,7 @@ alone. Nothing here is compiled: the same functions are called without that wrap
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
 
@@ -22,3 +23,20 @@ class Adam(torch.optim.Adam):
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+    def _init_group(self, group: dict[str, Any], *lists: list[torch.Tensor]) -> bool:
+        """Fill the ``lists`` of a step: parameters, gradients, both moments, and more that are no maps.
+
+        The CPU's fused kernel first copies what is channels last into the usual order. So it sees such tensors as they lie in memory.
+        """
+        complex_numbers = super()._init_group(group, *lists)  # type: ignore[no-untyped-call, misc]
+        for tensors in lists[:4]:
+            tensors[:] = [as_it_lies(tensor) for tensor in tensors]
+        return bool(complex_numbers)
+
+
+def as_it_lies(tensor: torch.Tensor) -> torch.Tensor:
+    """A view with the axes in the order of memory: of a tensor that is channels last N×H×W×C, of any other itself."""
+    if tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1)
+    return tensor

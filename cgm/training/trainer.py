@@ -33,7 +33,7 @@ from cgm.training.average import Average
 from cgm.training.capture import CudaGraph, recorded
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.curves import Validator
-from cgm.training.device import autocast, pick_precision, weight_layout
+from cgm.training.device import autocast, pick_precision
 from cgm.training.divergence import Divergence
 from cgm.training.history import History, Row
 from cgm.training.optimiser import Adam
@@ -87,7 +87,7 @@ class Trainer:
                 initialise(network, seeds.torch_generator(run.dataset, "", run.seed, f"init-{name}"))
                 if params.compute.compile:
                     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
-            player.to(device, memory_format=weight_layout(device)).train()  # type: ignore[call-overload]
+            player.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         half_life = settings.ema_kimg * 1000
         self.average = Average(self.method, half_life, self.batch_size) if half_life else None
         self.rate = settings.learning_rate or training.learning_rate

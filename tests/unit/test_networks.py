@@ -19,6 +19,8 @@ from cgm.networks.layers import (
     FoldedDoublingConv,
     HalvingConv,
     InstanceNorm2d,
+    Overlaid,
+    Patches,
     ReflectionPad,
     reflected,
     side_by_side,
@@ -126,11 +128,12 @@ def test_instance_normalisation_is_torchs(affine: bool) -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("size", [1, 2, 4, 5])
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 9])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("kind", [HalvingConv, DoublingConv])
-def test_convolutions_as_products_are_torchs(kind, size: int, bias: bool) -> None:
-    """``size``: of the smaller map, pixels a side; from 5 on both are convolutions."""
-    ours = kind(3, 5, bias=bias).double()
+def test_convolutions_as_products_are_torchs(kind, size: int, bias: bool, layout: torch.memory_format) -> None:
+    """``size``: of the smaller map, pixels a side; from 9 on both are convolutions. ``layout``: of the weights."""
+    ours = kind(3, 5, bias=bias).double().to(memory_format=layout)
     initialise(ours, noise())
     theirs = (torch.nn.Conv2d if kind is HalvingConv else torch.nn.ConvTranspose2d)(3, 5, 4, 2, 1, bias=bias).double()
     theirs.load_state_dict(ours.state_dict())
@@ -143,6 +146,20 @@ def test_convolutions_as_products_are_torchs(kind, size: int, bias: bool) -> Non
         found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
     for left, right in zip(*found, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+def test_patches_and_their_sum_are_torchs_and_each_others_gradients() -> None:
+    """Also the gradient's gradient, which R1 takes."""
+    h = torch.randn(2, 3, 4, 6, dtype=torch.float64, generator=noise(), requires_grad=True)
+    patches = Patches.apply(h)
+    theirs = F.unfold(h, 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
+    torch.testing.assert_close(patches, theirs, rtol=0, atol=0)
+    rows = torch.randn(12, 48, dtype=torch.float64, generator=noise(1), requires_grad=True)
+    columns = rows.view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6)
+    torch.testing.assert_close(Overlaid.apply(rows, (2, 3, 4, 6)), F.fold(columns, (4, 6), 4, padding=1, stride=2), rtol=1e-12, atol=1e-12)
+    for function, inputs in ((Patches.apply, h), (lambda rows: Overlaid.apply(rows, (2, 3, 4, 6)), rows)):
+        assert torch.autograd.gradcheck(function, inputs)
+        assert torch.autograd.gradgradcheck(function, inputs)
 
 
 def side_by_side_or_not(h: torch.Tensor) -> list[torch.Tensor]:

@@ -26,9 +26,10 @@ print("torch._dynamo" in sys.modules)
 def trained(kind: type[torch.optim.Adam], restart: bool) -> tuple[dict, dict]:
     """Weights and optimiser state after six steps; with ``restart``, from a state dictionary in the middle."""
     generator = torch.Generator().manual_seed(0)
-    network = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 2))
+    network = nn.Sequential(nn.Linear(5, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4)), nn.Conv2d(3, 2, 3))
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
+    network.to(memory_format=torch.channels_last)
 
     def optimiser() -> torch.optim.Adam:
         return kind(network.parameters(), lr=0.01, betas=(0.5, 0.999), fused=True)
@@ -67,3 +68,14 @@ def test_the_compiler_is_not_imported() -> None:
     }
     # Where torch's own no longer imports it, this module has no purpose any more.
     assert imported == {"cgm.training.optimiser": "False", "torch.optim": "True"}
+
+
+def test_nothing_is_copied_to_be_updated() -> None:
+    weight = nn.Parameter(torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last))
+    optimiser = Adam([weight], lr=0.1, fused=True)
+    weight.grad = torch.ones_like(weight)
+    optimiser.step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        optimiser.step()
+    assert [event.input_shapes for event in profile.events() if event.name == "aten::copy_" and event.input_shapes[0]] == []
+    assert weight.is_contiguous(memory_format=torch.channels_last)
