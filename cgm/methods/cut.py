@@ -16,6 +16,7 @@ from cgm.core.lazy import torch
 from cgm.core.registry import About, Entry, Part
 from cgm.core.settings import Count, NonNegative, Positive
 from cgm.methods import losses
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.losses import ADVERSARIAL
 from cgm.methods.method import Method, Supervision, TranslatorSettings, Update, frozen
 from cgm.methods.paper import CUT as PAPER
@@ -52,7 +53,7 @@ class CUT(Method):
         paper={**PAPER, "nce_weight": 1.0, "identity_weight": 1.0},
     )
 
-    class Settings(TranslatorSettings):
+    class Settings(TranslatorSettings, GameSettings):
         generator: Literal["resnet"] = "resnet"
         """The one whose maps can be asked for."""
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "lsgan"
@@ -75,7 +76,7 @@ class CUT(Method):
     def build(self, networks: Builder) -> None:
         G: Any = networks.generator(self.settings.generator)
         D = networks.patchgan()
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=G)
         self.player("D", D=D)
         self.player("H", H=networks.heads(G.encoder_channels, WIDTH))
@@ -84,18 +85,18 @@ class CUT(Method):
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
         x, y, count = batch.x, batch.y, len(batch.x)
         G: Any = self.generator
-        D, H, adversarial = self.players["D"]["D"], self.players["H"]["H"], self.adversarial
+        D, H, noise = self.players["D"]["D"], self.players["H"]["H"], batch.noise
         inputs = torch.cat([x, y]) if self.settings.identity_weight else x
         outputs, maps = G.translate_and_encode(inputs)
         y_hat, maps_hat = outputs[:count], G.encode(outputs)
-        places = [self._places(h[0, 0].numel(), batch.noise, h.device) for h in maps]
+        places = [self._places(h[0, 0].numel(), noise, h.device) for h in maps]
 
-        real, fake = D(y), D(y_hat.detach())
-        update("D", {"real": 0.5 * adversarial.real(real), "fake": 0.5 * adversarial.fake(fake)})
+        judged = self.game.judge(D, y, y_hat.detach(), noise)
+        update("D", {"real": 0.5 * judged.real, "fake": 0.5 * judged.fake, **judged.penalty})
         update("H", self._nce(_detached(maps_hat), maps, places, count))
         with frozen(D, H):
-            update("G", {"adversarial": adversarial.generator(D(y_hat)), **self._nce(maps_hat, maps, places, count)})
-        return {"accuracy/D": adversarial.accuracy(real, fake)}
+            update("G", {"adversarial": self.game.generator(D, y_hat, noise), **self._nce(maps_hat, maps, places, count)})
+        return {"accuracy/D": judged.accuracy}
 
     def _places(self, size: int, noise: torch.Generator, device: torch.device) -> torch.Tensor:
         """Positions of a map of ``size`` pixels, each at most once."""

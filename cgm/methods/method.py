@@ -159,7 +159,8 @@ class Method(Implementation, ABC):
         """Networks by player; each player has one optimiser."""
         self.buffers: dict[str, Buffer] = {}
         self.receptive_field: int | None = None
-        self.loss_network: dict[str, str] | None = None
+        self.loss_network: list[dict[str, str]] = []
+        """The frozen networks that the loss looks through, for ``run.json``: the ``name`` of each and the ``sha256`` of its weights."""
         self.build(networks)
 
     @property

@@ -16,6 +16,7 @@ from cgm.core.lazy import torch
 from cgm.core.registry import About, Entry, Part
 from cgm.core.settings import Count, NonNegative
 from cgm.methods import losses
+from cgm.methods.game import Game, GameSettings
 from cgm.methods.losses import ADVERSARIAL
 from cgm.methods.method import Method, TranslatorSettings, Update, frozen
 from cgm.methods.paper import MSGAN as PAPER
@@ -44,7 +45,7 @@ class MSGAN(Method):
         paper={**PAPER, "l1_weight": 10.0, "mode_seeking_weight": 1.0, "latent": 8},
     )
 
-    class Settings(TranslatorSettings):
+    class Settings(TranslatorSettings, GameSettings):
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "lsgan"
         l1_weight: NonNegative = 10.0
         """λ, of the first output alone: with it on both, the mean of two would be the best answer."""
@@ -57,28 +58,27 @@ class MSGAN(Method):
 
     def build(self, networks: Builder) -> None:
         D = networks.patchgan(2)
-        self.adversarial = ADVERSARIAL[self.settings.adversarial]()
+        self.game = Game(self.settings.adversarial, self.settings)
         self.player("G", G=networks.generator(self.settings.generator, more_inputs=self.settings.latent))
         self.player("D", D=D)
         self.receptive_field = D.receptive_field
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        x, y, settings = batch.x, batch.y, self.settings
-        D, adversarial = self.players["D"]["D"], self.adversarial
-        twice = torch.cat([x, x])
-        z = self._z(twice, batch.noise)
+        x, y, noise, settings = batch.x, batch.y, batch.noise, self.settings
+        D, twice = self.players["D"]["D"], torch.cat([x, x])
+        z = self._z(twice, noise)
         y_hat = self._paint(twice, z)
-        real, fake = D(torch.cat([x, y], dim=1)), D(torch.cat([twice, y_hat.detach()], dim=1))
-        update("D", {"real": 0.5 * adversarial.real(real), "fake": 0.5 * adversarial.fake(fake)})
+        judged = self.game.judge(D, y, y_hat.detach(), noise, x, of=twice)
+        update("D", {"real": 0.5 * judged.real, "fake": 0.5 * judged.fake, **judged.penalty})
         first, second = y_hat.chunk(2)
         with frozen(D):
-            terms = {"adversarial": adversarial.generator(D(torch.cat([twice, y_hat], dim=1)))}
+            terms = {"adversarial": self.game.generator(D, y_hat, noise, twice)}
             if settings.l1_weight:
                 terms["l1"] = settings.l1_weight * losses.mae(first, y)
             if settings.mode_seeking_weight:
                 terms["mode_seeking"] = settings.mode_seeking_weight * losses.mode_seeking(first, second, *z.chunk(2))
             update("G", terms)
-        return {"accuracy/D": adversarial.accuracy(real, fake)}
+        return {"accuracy/D": judged.accuracy}
 
     def translate(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         return self._paint(x, self._z(x, noise))

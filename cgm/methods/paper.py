@@ -49,7 +49,7 @@ CYCLEGAN = {
 """Zhu et al. 2017, sections 4 and 7; jitter and flip as in the published code."""
 
 PIX2PIXHD = {
-    "ema_kimg": 0.0,
+    **WITHOUT,
     "adversarial": "lsgan",
     "batch_size": 1,
     "learning_rate": 2e-4,
@@ -68,7 +68,7 @@ CUT = {**CYCLEGAN, "positions": 256, "temperature": 0.07}
 """Park et al. 2020, section 4 and appendix: CycleGAN's settings. 9 residual blocks at 256 px."""
 
 MSGAN = {
-    "ema_kimg": 0.0,
+    **WITHOUT,
     "generator": "unet",
     "adversarial": "lsgan",
     "batch_size": 1,
@@ -87,7 +87,7 @@ MSGAN = {
 """Mao et al. 2019, of which the published options of its Pix2Pix: 100 epochs, then 100 of decay; resized to 256 px, not cropped."""
 
 ESRGAN = {
-    "ema_kimg": 0.0,
+    **WITHOUT,
     "batch_size": 16,
     "learning_rate": 1e-4,
     "beta1": 0.9,

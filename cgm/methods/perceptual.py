@@ -71,7 +71,7 @@ class Perceptual(Method):
 
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         self.phi = FIXED[self.settings.loss_network].guide(device)
-        self.loss_network = {"name": self.phi.name, "sha256": self.phi.sha256}
+        self.loss_network = [{"name": self.phi.name, "sha256": self.phi.sha256}]
         self.content_layers = FIXED[self.phi.name].content(self.settings.tap) if self.settings.content_weight else ()
         maps = self._maps(targets, self.content_layers)
         self.content_scale = {layer: float(maps[layer].square().mean()) for layer in self.content_layers}

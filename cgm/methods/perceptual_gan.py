@@ -15,6 +15,7 @@ from cgm.core.lazy import torch
 from cgm.core.registry import About, Part
 from cgm.core.settings import NonNegative
 from cgm.methods import losses
+from cgm.methods.game import Refined, Refinements
 from cgm.methods.method import Update, frozen
 from cgm.methods.paper import ESRGAN
 from cgm.methods.perceptual import PIXEL, TV, Perceptual
@@ -58,7 +59,7 @@ class PerceptualGAN(Perceptual):
         },
     )
 
-    class Settings(Perceptual.Settings):
+    class Settings(Perceptual.Settings, Refinements):
         adversarial_weight: NonNegative = 5e-3
         pixel_weight: NonNegative = 1e-2
 
@@ -67,19 +68,22 @@ class PerceptualGAN(Perceptual):
     def build(self, networks: Builder) -> None:
         super().build(networks)
         D = networks.patchgan()
+        self.refined = Refined(self.settings)
         self.player("D", D=D)
         self.receptive_field = D.receptive_field
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        y, D = batch.y, self.players["D"]["D"]
-        y_hat = self.generator(batch.x, batch.noise)
-        real = D(y)  # of G's term and of D's: G goes first, so that D has not changed between
+        y, noise, refined, D = batch.y, batch.noise, self.refined, self.players["D"]["D"]
+        y_hat, y_real = self.generator(batch.x, noise), refined.real(y)
+        real = D(refined.seen(y_real, None, noise))  # of G's term and of D's: G goes first, so that D has not changed between
         terms = self._content(y_hat, y, self.phi.taps(y_hat, self.phi.content_layers))
         with frozen(D):
-            terms["adversarial"] = self.settings.adversarial_weight * losses.relativistic_generator(real.detach(), D(y_hat))
+            terms["adversarial"] = self.settings.adversarial_weight * losses.relativistic_generator(
+                real.detach(), D(refined.seen(y_hat, None, noise))
+            )
             update("G", terms)
-        fake = D(y_hat.detach())
-        update("D", {"relativistic": losses.relativistic_discriminator(real, fake)})
+        fake = D(refined.seen(y_hat.detach(), None, noise))
+        update("D", {"relativistic": losses.relativistic_discriminator(real, fake), **refined.penalty(real, y_real)})
         with torch.no_grad():
             right = [(real > fake.mean()).float().mean(), (fake <= real.mean()).float().mean()]
             return {"accuracy/D": torch.stack(right).mean()}

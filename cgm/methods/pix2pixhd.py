@@ -20,6 +20,7 @@ from cgm.core.lazy import F, torch
 from cgm.core.registry import About, Entry, Part
 from cgm.core.settings import Count, NonNegative
 from cgm.methods import losses
+from cgm.methods.game import GameSettings, Refined
 from cgm.methods.losses import ADVERSARIAL
 from cgm.methods.mae import POINT_ESTIMATE
 from cgm.methods.method import Method, TranslatorSettings, Update, frozen
@@ -56,7 +57,7 @@ class Pix2PixHD(Method):
         paper={**PIX2PIXHD, "scales": 3, "matching_weight": 10.0, "perceptual_weight": 0.0, "loss_network": None},
     )
 
-    class Settings(TranslatorSettings):
+    class Settings(TranslatorSettings, GameSettings):
         adversarial: Annotated[str, Entry(ADVERSARIAL)] = "lsgan"
         scales: Count = 2
         """Discriminators; the second sees images of half the size, the third of a quarter."""
@@ -85,6 +86,7 @@ class Pix2PixHD(Method):
             )
         discriminators = {f"D_{number}": networks.patchgan(2) for number in range(1, settings.scales + 1)}
         self.adversarial = ADVERSARIAL[settings.adversarial]()
+        self.refined = Refined(settings)
         self.player("G", G=networks.generator(settings.generator))
         self.player("D", **discriminators)
         self.receptive_field = discriminators["D_1"].receptive_field * coarsest
@@ -92,35 +94,38 @@ class Pix2PixHD(Method):
     def prepare(self, targets: torch.Tensor, device: torch.device, rng: int) -> None:
         if self.settings.perceptual_weight:
             self.phi = FIXED[self.settings.loss_network].guide(device)
-            self.loss_network = {"name": self.phi.name, "sha256": self.phi.sha256}
+            self.loss_network = [{"name": self.phi.name, "sha256": self.phi.sha256}]
 
     def step(self, batch: Batch, update: Update) -> dict[str, torch.Tensor]:
-        x, y, settings, adversarial = batch.x, batch.y, self.settings, self.adversarial
-        y_hat = self.generator(x, batch.noise)
-        real = self._judged(x, y)  # of G's term and of D's: G goes first, so that D has not changed between
+        x, settings, adversarial = batch.x, self.settings, self.adversarial
+        y, y_hat = self.refined.real(batch.y), self.generator(x, batch.noise)
+        transform = self.refined.transform(y, batch.noise)  # one for both: maps of pictures that are moved apart don't match
+        real = self._judged(transform(y, x))  # of G's term and of D's: G goes first, so that D has not changed between
         with frozen(self.players["D"]):
-            fake = self._judged(x, y_hat)
+            fake = self._judged(transform(y_hat, x))
             terms = {"adversarial": _sum(adversarial.generator(logits) for *_, logits in fake)}
             if settings.matching_weight:
                 matched = _sum(losses.feature_matching(hat[:-1], maps[:-1]) for hat, maps in zip(fake, real, strict=True))
                 terms["matching"] = settings.matching_weight * matched
             if settings.perceptual_weight:
-                terms["perceptual"] = settings.perceptual_weight * self._perceptual(y_hat, y)
+                terms["perceptual"] = settings.perceptual_weight * self._perceptual(y_hat, batch.y)
             update("G", terms)
-        fake = self._judged(x, y_hat.detach())
+        fake = self._judged(transform(y_hat.detach(), x))
+        penalties = [self.refined.penalty(logits, y) for *_, logits in real]
         update(
             "D",
             {
                 "real": 0.5 * _sum(adversarial.real(logits) for *_, logits in real),
                 "fake": 0.5 * _sum(adversarial.fake(logits) for *_, logits in fake),
+                **{name: _sum(each[name] for each in penalties) for name in penalties[0]},
             },
         )
         right = [adversarial.accuracy(r, f) for (*_, r), (*_, f) in zip(real, fake, strict=True)]
         return {"accuracy/D": torch.stack(right).mean()}
 
-    def _judged(self, x: torch.Tensor, y: torch.Tensor) -> list[list[torch.Tensor]]:
-        """The maps of each discriminator, its logits last."""
-        images, found = torch.cat([x, y], dim=1), []
+    def _judged(self, images: torch.Tensor) -> list[list[torch.Tensor]]:
+        """The maps of each discriminator, its logits last, of conditions and ``images`` as the first one sees them."""
+        found: list[list[torch.Tensor]] = []
         discriminators: Any = self.players["D"].values()
         for number, D in enumerate(discriminators):
             if number:

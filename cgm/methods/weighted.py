@@ -18,7 +18,7 @@ from cgm.methods.game import Game
 from cgm.methods.method import Method, Shown, Supervision, TranslatorSettings, Update, frozen
 from cgm.methods.pool import ImagePool
 from cgm.methods.terms import Adversarial, Scene, Targets, Term, Terms
-from cgm.networks.fixed import FIXED
+from cgm.networks.fixed import FIXED, weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,8 +104,8 @@ class Weighted(Method):
                 wanted.setdefault(network, {}).update(dict.fromkeys(layers))
         self.layers = {network: tuple(layers) for network, layers in wanted.items()}
         self.networks = {network: FIXED[network].guide(device) for network in self.layers}
-        for phi in self.networks.values():
-            self.loss_network = {"name": phi.name, "sha256": phi.sha256}
+        through = dict.fromkeys(network for term in self.terms.values() for network in term.seen_through)
+        self.loss_network = [{"name": network, "sha256": weights.fetch(network)[1]} for network in through]
         shown = Targets(targets, self.networks)
         self.known = {type(term).__name__: term.measure(shown) for term in self.terms.values()}
         game = self.terms.get("adversarial")

@@ -7,7 +7,6 @@ from typing import Any
 
 from cgm.methods import METHODS
 from cgm.methods.method import TrainedSettings
-from cgm.methods.weighted import Weighted, terms_of
 from cgm.networks.fixed import FIXED
 from cgm.networks.fixed.lpips import TRUNKS
 from cgm.report import labels
@@ -197,9 +196,7 @@ def retrieval_chance(dataset: DatasetResult) -> str:
 
 def of_judges_family(dataset: DatasetResult, method: str) -> bool:
     """Whether a method was trained through a network of the leading judge's family, or of LPIPS's."""
-    own = {run.record["loss_network"]["name"] for run in dataset.runs[method] if run.record.get("loss_network")}
-    if isinstance(settings := dataset.methods[method], Weighted.Settings):
-        own |= {name for term in terms_of(settings).values() if term.weight for name in term.seen_through}
+    own = {network["name"] for run in dataset.runs[method] for network in run.record.get("loss_network") or ()}
     judges = {dataset.judge["name"]} if dataset.judge else set()
     judges |= {trunk for each in dataset.measures.values() for trunk in TRUNKS.values() if each.through.endswith(f"-{trunk}")}
     return bool({_family(name) for name in own} & {_family(name) for name in judges})

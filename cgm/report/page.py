@@ -330,7 +330,7 @@ def _method(results: Results, name: str) -> dict[str, Any]:
         sentences.append(f"Settings: {own}.")
     if supervision := footnotes.distinct(records, "supervision"):
         sentences.append(f"Supervision: {' or '.join(supervision)}.")
-    if networks := sorted({record["loss_network"]["name"] for record in records if record.get("loss_network")}):
+    if networks := sorted({network["name"] for record in records for network in record.get("loss_network") or ()}):
         sentences.append(f"Loss network: {', '.join(networks)}.")
     if fields := footnotes.distinct(records, "receptive_field"):
         sentences.append(f"Each output of D sees {' or '.join(fields)} px.")
@@ -437,6 +437,6 @@ def _provenance(results: Results, identity: str) -> list[tuple[str, str]]:
             rows.append((f"judge, {dataset.name}", f"{judge['name']} {judge['sha256'] or 'not to be had'}"))
     for name in sorted({str(judge["name"]) for dataset in results.datasets for judge in dataset.judges} & FIXED.keys()):
         rows.append((f"how {name} sees", FIXED[name].about.protocol))
-    networks = {(network["name"], network["sha256"]) for record in records if (network := record.get("loss_network"))}
+    networks = {(network["name"], network["sha256"]) for record in records for network in record.get("loss_network") or ()}
     rows += [("loss network", f"{name} {digest}") for name, digest in sorted(networks)]
     return rows

@@ -112,7 +112,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "networks": Quantity(title="networks trained", of=_source(source_facts.networks), kind="exact", table="effort", decimals=0),
     "pretrained": Quantity(
         title="pretrained networks in the loss",
-        of=_recorded(lambda run: float(bool(run.record.get("loss_network")))),
+        of=_recorded(lambda run: float(len(run.record.get("loss_network") or ()))),
         kind="exact",
         table="effort",
         decimals=0,

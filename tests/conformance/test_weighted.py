@@ -16,6 +16,7 @@ from cgm.experiment.reading import parse_params
 from cgm.methods import METHODS, models
 from cgm.methods.method import Method
 from cgm.methods.terms import TERMS, Terms
+from cgm.networks.fixed import weights
 from cgm.networks.init import initialise
 from cgm.networks.settings import Networks, PatchGAN, ResNet, UNet
 from cgm.report.objective import objective
@@ -128,6 +129,15 @@ def test_a_weight_of_0_builds_nothing() -> None:
     method = build("weighted", terms={"l1": 1, "adversarial": 0})
     assert list(method.players) == ["G"]
     assert not method.stochastic
+
+
+def test_every_network_that_a_term_looks_through_is_named_with_its_weights() -> None:
+    """Also LPIPS's trunk, which no layer is asked of."""
+    terms = {"perceptual": {"weight": 1, "loss_network": EFFICIENT}, "style": {"weight": 1, "loss_network": EFFICIENT}, "l1": 1}
+    method = build("weighted", terms={**terms, "lpips": {"weight": 1, "net": "alex"}})
+    alone = build("perceptual", loss_network=EFFICIENT)
+    assert method.loss_network == [*alone.loss_network, {"name": "alexnet", "sha256": weights.fetch("alexnet")[1]}]
+    assert build("weighted", terms={"l1": 1, "lpips": 0}).loss_network == []
 
 
 def params(terms: Any, paired: bool = True, **more: Any) -> Any:

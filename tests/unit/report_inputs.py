@@ -97,7 +97,7 @@ def write_run(root: Path, params: Params, run: Run, status: str = "ok") -> None:
         "images_per_second": 81.25, "peak_memory_bytes": 123456789, "parameters": {"generator": 1000, "discriminator": 10 * adversarial},
         "receptive_field": 34 if adversarial else None, "steps": 125, "kimg": 1.0, "resumed": 0, "stochastic": stochastic,
         "supervision": "paired" if params.is_paired(run.dataset) else "unpaired",
-        "loss_network": {"name": "efficientnet-lite1", "sha256": "7" * 64} if settings.implementation == "perceptual" else None,
+        "loss_network": [{"name": "efficientnet-lite1", "sha256": "7" * 64}] if settings.implementation == "perceptual" else [],
     }  # fmt: skip
     write_json(folder / "run.json", record)
     write_json(folder / "metrics.json", {**metrics(params, order, run.seed, stochastic), "dataset": run.dataset, "method": run.method,

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from cgm.methods import METHODS, losses, models
-from cgm.methods.augmentation import CUT, POLICIES, SHIFT, augmented
-from cgm.methods.game import Game, Refinements
+from cgm.methods.augmentation import CUT, POLICIES, SHIFT, drawn
+from cgm.methods.game import Game, Refined, Refinements
 from cgm.methods.method import Method
 from cgm.networks.settings import Networks, PatchGAN, UNet
 from cgm.training.average import Average
@@ -18,6 +18,10 @@ ALL = tuple(POLICIES)
 
 def noise(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def augmented(y: torch.Tensor, policies: tuple[str, ...], channels: int, source: torch.Generator) -> torch.Tensor:
+    return drawn(policies, len(y), (y.shape[2], y.shape[3]), y.device, source)(y, channels)
 
 
 def images(count: int = 4, channels: int = 3) -> torch.Tensor:
@@ -91,6 +95,17 @@ def test_pictures_on_top_of_each_other_are_changed_alike(policy: str) -> None:
     stacked = augmented(torch.cat([y, y], 1), (policy,), 3, noise(3))
     assert torch.allclose(stacked[:, :3], stacked[:, 3:])
     assert torch.allclose(stacked[:, :3], augmented(y, (policy,), 3, noise(3)))
+
+
+@pytest.mark.parametrize("given", [None, images()])
+def test_one_transform_changes_different_pictures_alike(given: torch.Tensor | None) -> None:
+    refined, y = Refined(Refinements(diffaugment=ALL)), images()  # type: ignore[arg-type]
+    transform = refined.transform(y, noise(4))
+    one, same, other = transform(y, given), transform(y, given), refined.transform(y, noise(5))(y, given)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(one, refined.seen(y, given, noise(4)))
+    assert one.shape[1] == (3 if given is None else 6)
 
 
 def test_translation_moves_by_up_to_an_eighth_and_fills_with_grey() -> None:

@@ -30,6 +30,7 @@ from cgm.report.figures.mosaic import mosaic, small
 from cgm.report.figures.round_trip import round_trip
 from cgm.report.figures.swap import swap
 from cgm.report.figures.variance import variance
+from cgm.report.footnotes import of_judges_family
 from cgm.report.page import index_page
 from cgm.report.plotting import render
 from cgm.report.results import Results, collect
@@ -228,6 +229,24 @@ def test_families_follow_what_trained_the_generator(tree: tuple[Path, Params]) -
     assert loss_networks(methods["both"]) == ["efficientnet-lite1"]
     assert own_settings(methods["mse"]) == 0
     assert own_settings(methods["pix2pix"]) == 4  # λ, the form of the game, R1, DiffAugment
+
+
+def test_a_mixture_with_lpips_has_a_loss_network_and_is_kin_of_lpips(tree: tuple[Path, Params]) -> None:
+    terms = {"l1": 1.0, "lpips": {"weight": 1.0, "net": "alex"}}
+    settings = METHODS["weighted"].Settings.model_validate({"implementation": "weighted", "terms": terms})
+    assert loss_networks(settings) == ["alexnet"]
+    icons = results_of(tree).datasets[0]
+    assert "lpips" in icons.measures
+    assert not of_judges_family(icons, "mae")
+    recorded = (
+        [{"name": "efficientnet-lite1", "sha256": "7" * 64}],
+        [{"name": "vgg16", "sha256": "8" * 64}, {"name": "alexnet", "sha256": "9" * 64}],
+    )
+    for networks in recorded:
+        runs = [replace(run, record={**run.record, "loss_network": networks}) for run in icons.runs["mae"]]
+        assert of_judges_family(replace(icons, runs={**icons.runs, "mae": runs}), "mae")
+    runs = [replace(run, record={**run.record, "loss_network": recorded[1][:1]}) for run in icons.runs["mae"]]
+    assert not of_judges_family(replace(icons, runs={**icons.runs, "mae": runs}), "mae")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def filters(results: Results, dataset: DatasetResult) -> Picture | None:
         for kind, init, index, orientation, chroma in _values(layer)
     ]
     sentences = {name: _sentence(titles[name], layer) for name, layer in measured.items()}
-    guides = {record["loss_network"]["name"] for record in results.records if record.get("loss_network")} & sentences.keys()
+    guides = {network["name"] for record in results.records for network in record.get("loss_network") or ()} & sentences.keys()
     takeaway = " ".join(sentence for name, sentence in sentences.items() if name in (guides or sentences))
     others = " ".join(sentence for name, sentence in sentences.items() if guides and name not in guides)
     return Picture(

@@ -121,7 +121,7 @@ def family(settings: MethodSettings, runs: Sequence[RunResult]) -> Family:
 def loss_networks(settings: MethodSettings) -> list[str]:
     """The frozen networks that the loss looks through."""
     if isinstance(settings, Weighted.Settings):
-        found = [name for term in terms_of(settings).values() if term.weight for name in term.fixed]
+        found = [name for term in terms_of(settings).values() if term.weight for name in term.seen_through]
     else:
         found = [name] if (name := getattr(settings, "loss_network", None)) else []
     return list(dict.fromkeys(found))
