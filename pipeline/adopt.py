@@ -23,7 +23,7 @@ from cgm.experiment import paths
 from cgm.experiment.params import Run
 from cgm.methods import left_weights
 from pipeline import agreement, fingerprint
-from pipeline.archives import MODEL, RESULTS, WEIGHTS, Packing, deciding, read, stages_of, weights, weights_in
+from pipeline.archives import MODEL, RESULTS, WEIGHTS, Packing, deciding, digests, read, stages_of, weights, weights_in
 from pipeline.stage_command import check
 from pipeline.stage_table import Stage, Table, load_table
 
@@ -120,22 +120,28 @@ class Here:
             raise UserError("; ".join(reasons))
         outs = [out for stage in stages for out in stage.outs]
         (model,) = (out for out in outs if Path(out).name == MODEL)
-        content = {
-            out: self._weights(model, origin.files[out])
-            if out == model
-            else verified(packing.file(out), origin.files[out], packing.archive, out)
-            for out in outs
+        files = {
+            name: verified(packing.file(name), digest, packing.archive, name) for name, digest in origin.files.items() if name != model
         }
+        folders = {
+            out: {Path(name).name: data for name, data in files.items() if lies_in(name, out)} for out in outs if not Path(out).suffix
+        }
+        content: dict[str, bytes | None] = {name: data for name, data in files.items() if not any(lies_in(name, out) for out in folders)}
+        content[model] = self._weights(model, origin.files[model])
+        if odd := sorted(set(content) ^ (set(outs) - set(folders))):
+            raise UserError(f"{packing.archive}: not the files of {run}: {odd[0]} is too much or missing; pack the run again")
         if all(agreement.is_fresh(self.table, stage) for stage in stages):
-            same = all((left_weights.digest if out == model else sha256)(root / out) == origin.files[out] for out in outs)
+            same = digests(root, outs) == origin.files
             if same and (content[model] is None or left_weights.left(root / model) is None):
                 return [], "the same results are here already"
             if not (same or self.replace):
                 raise UserError(
                     f"{paths.run_folder(run)}: other results of the same experiment are here; --replace puts these in their place"
                 )
-        for out, data in content.items():
-            if data is None:
+        for out in outs:  # in this order: outputs are not to be older than the weights
+            if out in folders:
+                write_folder(root / out, folders[out])
+            elif (data := content[out]) is None:
                 left_weights.write(root / out, origin.files[out])
             else:
                 with replacing(root / out) as temporary:
@@ -163,6 +169,20 @@ class Here:
                 return data
         path = self.table.root / name
         return path.read_bytes() if path.exists() and sha256(path) == digest else None
+
+
+def lies_in(name: str, out: str) -> bool:
+    """Whether an archive's ``name`` is that of a file directly in the folder ``out``; no name leads out of it."""
+    folder, _, file = name.rpartition("/")
+    return folder == out and not file.startswith(".")
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """By name; whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
 
 
 def verified(data: bytes, digest: str, archive: Path, name: str) -> bytes:

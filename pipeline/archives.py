@@ -62,13 +62,13 @@ class Archives:
         parameters, code and data that are there now, or is there already with other results.
         """
         table = load_table(root)
-        if not (stages := stages_of(table, run)):
+        if not stages_of(table, run):
             raise UserError(f"{table.root / 'params.yaml'}: {run} is none of its runs")
         origin, folder = _origin(table, run), paths.run_folder(run)
         packed = {packing.origin.run: packing for path in self._archives(RESULTS) for packing in read(path)}
         if str(run) not in packed:
             content = {(folder / ORIGIN).as_posix(): json.dumps(asdict(origin), sort_keys=True).encode()}
-            content |= {out: (table.root / out).read_bytes() for stage in stages for out in stage.outs if Path(out).name != MODEL}
+            content |= {name: (table.root / name).read_bytes() for name in origin.files if Path(name).name != MODEL}
             if not self._place(RESULTS, [(f"{name}{PACKED}", lzma.compress(data)) for name, data in content.items()]):
                 return "left out"
         elif packed[str(run)].origin != origin:
@@ -124,7 +124,7 @@ class Origin:
     data_sha256: str
     """Of the prepared data."""
     files: dict[str, str]
-    """SHA-256 of each output; of the weights also where they are not packed."""
+    """SHA-256 of each output, of each file of those that are folders; of the weights also where they are not packed."""
 
 
 @dataclass(frozen=True)
@@ -201,5 +201,15 @@ def _origin(table: Table, run: Run) -> Origin:
             raise UserError(f"{folder / 'run.json'}: {key}: was another when {run} was trained; train it again with what is here now")
     if min((root / out).stat().st_mtime_ns for out in stages[-1].outs) < (folder / MODEL).stat().st_mtime_ns:
         raise UserError(f"{root / stages[-1].outs[0]}: older than the weights; run the stage 'translate' of {run} again")
-    files = {out: left_weights.digest(root / out) if Path(out).name == MODEL else sha256(root / out) for out in outs}
-    return Origin(str(run), current, data, files)
+    return Origin(str(run), current, data, digests(root, outs))
+
+
+def digests(root: Path, outs: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the files behind outputs; of weights that were left elsewhere, theirs."""
+    names = [name for out in outs for name in ([out] if Path(out).suffix else files_in(root, out))]
+    return {name: left_weights.digest(root / name) if Path(name).name == MODEL else sha256(root / name) for name in names}
+
+
+def files_in(root: Path, out: str) -> list[str]:
+    """Of an output that is a folder. What an engine notes there in a hidden file is none of it."""
+    return sorted(f"{out}/{path.name}" for path in (root / out).iterdir() if not path.name.startswith("."))

@@ -1,13 +1,11 @@
-"""Stage ``train``: one run → ``model.safetensors``, ``history.csv``, ``run.json``.
+"""Stage ``train``: one run → ``model.safetensors``, ``history.csv``, ``run.json``, ``progress/``.
 
 ``torchrun --standalone --nproc-per-node N -m pipeline.train dataset=… method=… seed=…`` trains one run in N processes (N GPUs).
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import platform
 
@@ -24,6 +22,8 @@ from cgm.methods import METHODS, models
 from cgm.methods.method import Elsewhere
 from cgm.training.checkpoint import Checkpoint
 from cgm.training.device import peak_memory, pick_device, pick_precision
+from cgm.training.history import history_csv
+from cgm.training.live import Live, write_no_progress
 from cgm.training.parallel import World
 from cgm.training.trainer import Trainer
 from pipeline.code import Code, training_code
@@ -39,16 +39,6 @@ def resolved(params: Params, run: Run) -> dict[str, object]:
         "dataset": params.all_datasets[run.dataset].model_dump(),
         "method": params.method(run.dataset, run.method).model_dump(),
     }
-
-
-def as_csv(history: list[dict[str, float]]) -> str:
-    """One line a row; a column for whatever any row has, empty where a row has it not. (Not by pandas, whose import is ¼ s of each job.)"""
-    columns = list(dict.fromkeys(name for row in history for name in row)) or ["kimg", "step"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
 
 
 def train(params: Params, dataset: str, method: str, seed: int) -> None:
@@ -69,7 +59,8 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
         sort_keys=True,
     )  # fmt: skip
     checkpoint = Checkpoint(paths.checkpoint(run), hashlib.sha256(identity.encode()).hexdigest())
-    trainer = Trainer(params, run, prepared, checkpoint, device, world)
+    live = Live(device, paths.live(run) if world.leads else None, checkpoint.fingerprint, experiment=params.experiment, **run.model_dump())
+    trainer = Trainer(params, run, prepared, checkpoint, device, world, live)
     outcome = trainer.train()
     world.leave()
     if not world.leads:
@@ -79,7 +70,8 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
     made = trainer.method
     with replacing(folder / "model.safetensors") as temporary, trainer.as_translated():
         safetensors.torch.save_file(models.weights(made), temporary)
-    write_text(folder / "history.csv", as_csv(outcome.history))
+    write_text(folder / "history.csv", history_csv(outcome.history))
+    missing = live.result(paths.progress(run), trainer.validated)
     write_json(
         folder / "run.json",
         {
@@ -102,12 +94,14 @@ def train(params: Params, dataset: str, method: str, seed: int) -> None:
             "steps": outcome.steps,
             "kimg": outcome.images / 1000,
             "resumed": outcome.resumed,
+            "progress_missing": missing,
             "stochastic": made.stochastic,
             "supervision": made.supervision,
             "loss_network": made.loss_network,
         },
     )
     checkpoint.path.unlink(missing_ok=True)
+    live.end()
 
 
 def take_in(params: Params, run: Run, elsewhere: type[Elsewhere]) -> None:
@@ -115,10 +109,11 @@ def take_in(params: Params, run: Run, elsewhere: type[Elsewhere]) -> None:
     folder, prepared = paths.run_folder(run), open_prepared(paths.prepared(run.dataset))
     found = elsewhere.outputs(params.method(run.dataset, run.method), prepared, run.seed, params.seeds)
     models.write_stand_in(folder / "model.safetensors", found.sha256)
-    write_text(folder / "history.csv", as_csv([]))
+    write_text(folder / "history.csv", history_csv([]))
+    write_no_progress(paths.progress(run))
     unknown = (
         "device", "precision", "processes", "threads", "seconds", "images_per_second", "peak_memory_bytes", "receptive_field", "steps",
-        "kimg", "loss_network",
+        "kimg", "loss_network", "progress_missing",
     )  # fmt: skip
     write_json(
         folder / "run.json",

@@ -15,6 +15,8 @@ WEIGHTS = Path("data/weights.json")
 FILTERS = Path("data/filters.npz")
 """The first layers of the networks that the experiment looks through."""
 CHECKPOINTS = Path("build/checkpoints")
+LIVE = Path("build/live")
+"""What trainings show of themselves while they run."""
 
 
 def run_folder(run: Run) -> Path:
@@ -24,6 +26,16 @@ def run_folder(run: Run) -> Path:
 
 def checkpoint(run: Run) -> Path:
     return CHECKPOINTS / run.dataset / run.method / str(run.seed) / "state.pt"
+
+
+def live(run: Run) -> Path:
+    """Of a training at work; gone when its results are in place."""
+    return LIVE / run.dataset / run.method / str(run.seed)
+
+
+def progress(run: Run) -> Path:
+    """How its outputs and the machine did over a training."""
+    return run_folder(run) / "progress"
 
 
 def round_trip(run: Run) -> Path:

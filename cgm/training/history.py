@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,3 +60,17 @@ class History:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows, self._sums, self._steps = state["rows"], state["sums"], state["steps"]
+
+
+def as_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """One line a row; empty where a row hasn't a column. (Not by pandas, whose import is ¼ s of each job.)"""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def history_csv(rows: Sequence[Row]) -> str:
+    """``history.csv``: a column for whatever any row has."""
+    return as_csv(rows, list(dict.fromkeys(name for row in rows for name in row)) or ["kimg", "step"])

@@ -36,6 +36,7 @@ from cgm.training.curves import Validator
 from cgm.training.device import autocast, pick_precision
 from cgm.training.divergence import Divergence
 from cgm.training.history import History, Row
+from cgm.training.live import Live
 from cgm.training.optimiser import Adam
 from cgm.training.parallel import World
 
@@ -65,8 +66,9 @@ class Trainer:
     """Trains one run; all of its state goes into a checkpoint."""
 
     def __init__(
-        self, params: Params, run: Run, prepared: Prepared, checkpoint: Checkpoint, device: torch.device, world: World | None = None
-    ) -> None:
+        self, params: Params, run: Run, prepared: Prepared, checkpoint: Checkpoint, device: torch.device, world: World | None = None,
+        live: Live | None = None,
+    ) -> None:  # fmt: skip
         self.params, self.run, self.prepared, self.checkpoint, self.device = params, run, prepared, checkpoint, device
         self.world = world or World()
         training, dataset = params.training, params.all_datasets[run.dataset]
@@ -114,7 +116,10 @@ class Trainer:
         self.method.prepare(targets, device, seeds.derive(run.dataset, run.method, run.seed, f"method{mine}"))
 
         # what is watched
-        self.validator = Validator(prepared.rgb("val", "B")[:VALIDATION_IMAGES], FIXED[training.judge], device)
+        # Without a condition an output has no target of its own, whatever the data.
+        self.answered = self.method.conditional and prepared.aligned_in("val")
+        self.validator = Validator(prepared.rgb("val", "B")[:VALIDATION_IMAGES], FIXED[training.judge], device, self.answered)
+        self.live = live or Live(device)
         self.history = History(device)
         self.divergence = Divergence(self.method.players, device)
         self.step = 0
@@ -129,8 +134,10 @@ class Trainer:
         started = saved = time.monotonic()
         before = self.seconds
         reason = ""
+        self.live.begin(self.images, self.total_steps, self.batch_size)
         if self.step == 0:
-            self._log_start()
+            with self.live.aside():
+                self._log_start()
         with Progress(f"train {self.run}", self.total_steps, self.step, self.batch_size, self.world.leads) as progress:
             while self.step < self.total_steps:
                 self.advance()
@@ -140,14 +147,28 @@ class Trainer:
                     self.step, reason = found
                     break
                 if due:
-                    self._log(validate=self.step in self.validate_at)
+                    with self.live.aside():
+                        self._log(validate=self.step in self.validate_at)
                 progress.update(self.step, self.history.rows)
                 self.seconds = before + time.monotonic() - started
+                self.live.after_step(self.images, self.seconds, self.history.rows)
                 if save:
-                    self._save()
+                    with self.live.aside():
+                        self._save()
                     saved = time.monotonic()
+        self.live.after_step(self.images, self.seconds, self.history.rows, last=True)
         status = "diverged" if reason else "ok"
-        return Outcome(status, reason, self.history.rows, self.step, self.step * self.batch_size, self.seconds, self.resumed)
+        return Outcome(status, reason, self.history.rows, self.step, self.images, self.seconds, self.resumed)
+
+    @property
+    def images(self) -> int:
+        """That the generator has seen so far."""
+        return self.step * self.batch_size
+
+    @property
+    def validated(self) -> list[int]:
+        """The images seen at each validation so far."""
+        return [int(row["step"]) * self.batch_size for row in self.history.rows if row["step"] == 0 or row["step"] in self.validate_at]
 
     def advance(self) -> None:
         """One training step: a batch, and one update of each player."""
@@ -197,14 +218,14 @@ class Trainer:
     def _log(self, validate: bool) -> None:
         """A row of the history: losses averaged since the last row, gradient norms now, validation metrics where they are due."""
         row = {
-            "kimg": self.step * self.batch_size / 1000,
+            "kimg": self.images / 1000,
             "step": self.step,
             "learning_rate": self.rate * self.schedule(self.step - 1),
         }
         self.history.close_row(row, self.world, self._validation() if validate else {})
 
     def _log_start(self) -> None:
-        """A first row, of the untrained networks, where they can be validated: what the curves start from."""
+        """A first row, of the untrained networks: what the curves start from."""
         if found := self._validation():
             self.history.rows.append({"kimg": 0.0, "step": 0, **found})
 
@@ -212,13 +233,14 @@ class Trainer:
         return {f"val/{name}": value for name, value in self.validate().items()} if self.world.leads else {}
 
     def validate(self) -> Row:
-        """Validation metrics of the present weights, on the first images of the split; none where no target can answer."""
-        if not self.method.conditional or not self.prepared.aligned_in("val"):
-            return {}
+        """Validation metrics of the present weights, on the first images of the split; where no target answers, of diversity alone."""
         x = self.prepared.images("val", "A")[:VALIDATION_IMAGES]
         noise = seeds.torch_generator(self.run.dataset, self.run.method, self.run.seed, "validate", self.device)
         with self.as_translated():
             outputs = models.translate(self.method, x, noise, self.params.training.batch_size, self.device)
+        inputs = [x] if self.method.conditional else []
+        targets = [self.prepared.images("val", "B")] if self.answered else []
+        self.live.show(self.images, [*inputs, outputs, *targets])
         return self.validator(as_rgb(outputs))
 
     def as_translated(self) -> AbstractContextManager[None]:

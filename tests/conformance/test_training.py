@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from guards import Waited, no_waiting
 from least_settings import LEAST
+from PIL import Image
 
 from cgm.core.errors import UserError
 from cgm.data import batches as data
@@ -27,6 +29,7 @@ from cgm.training.checkpoint import Checkpoint
 from cgm.training.device import pick_device
 from cgm.training.divergence import Divergence
 from cgm.training.history import History
+from cgm.training.live import Live
 from cgm.training.parallel import World
 from cgm.training.trainer import Trainer
 
@@ -57,7 +60,8 @@ def params(precision: str = "float32", compiled: bool = False, captured: bool = 
 
 def trainer(folder: Path, prepared: Prepared, method: str, seed: int = 0, fingerprint: str = "same", **settings: Any) -> Trainer:
     run = Run(dataset="small", method=method, seed=seed)
-    return Trainer(params(**settings), run, prepared, Checkpoint(folder / method / "state.pt", fingerprint), CPU)
+    live = Live(CPU, folder / method / "live", fingerprint)
+    return Trainer(params(**settings), run, prepared, Checkpoint(folder / method / "state.pt", fingerprint), CPU, live=live)
 
 
 def state(made: Trainer) -> dict[str, torch.Tensor]:
@@ -68,6 +72,12 @@ def assert_same(left: Trainer, right: Trainer) -> None:
     assert left.history.rows == right.history.rows
     for name, value in state(left).items():
         assert torch.equal(value, state(right)[name]), name
+
+
+def grids(made: Trainer, target: Path) -> dict[str, bytes]:
+    """What a training's progress holds of its validations; all of them are there."""
+    assert made.live.result(target, made.validated) == []
+    return {path.name: path.read_bytes() for path in sorted(target.glob("*.png"))}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +103,9 @@ def test_a_run_that_is_killed_and_goes_on_ends_the_same(method: str, tmp_path: P
     outcome = second.train()
     assert outcome.resumed == 1
     assert_same(whole, second)
+    left, right = grids(whole, tmp_path / "left"), grids(second, tmp_path / "right")
+    assert list(left) == ["000000000.png", "000000024.png", "000000048.png"]
+    assert left == right
 
 
 def test_same_seed_same_bytes_other_seed_others(tmp_path: Path, small: Prepared) -> None:
@@ -182,7 +195,27 @@ def test_budget_history_and_validation(tmp_path: Path, small: Prepared) -> None:
     assert outcome.history[-1]["kimg"] == pytest.approx(0.048)
     assert {"G/adversarial", "G/l1", "D/real", "D/fake"} <= set(outcome.history[1])
     assert ["val/mae" in row for row in outcome.history] == [True, False, True, False, True]
+    assert ["val/vendi_ratio" in row for row in outcome.history] == [True, False, True, False, True]
     assert all(np.isfinite(value) for row in outcome.history for value in row.values())
+
+
+@pytest.mark.parametrize(("method", "aligned", "rows"), [("pix2pix", True, 3), ("unpaired_gan", False, 2), ("gan", True, 1)])
+def test_where_no_target_answers_diversity_is_measured_alone(
+    method: str, aligned: bool, rows: int, tmp_path: Path, small: Prepared
+) -> None:
+    """And the grid shows what there is: inputs, outputs, targets. A GAN's samples are of the same noise each time."""
+    found = small if aligned else replace(small, card={**small.card, "aligned": []})
+    made = trainer(tmp_path, found, method)
+    validated = [row for row in made.train().history if "val/vendi_ratio" in row]
+    assert [row["step"] for row in validated] == [0, 6, 12]
+    for row in validated:
+        measured = {name for name in row if name.startswith("val/")}
+        assert (measured == {"val/vendi_ratio"}) == (rows < 3)
+        assert 0 < row["val/vendi_ratio"] < 12
+    for name in grids(made, tmp_path / "progress"):
+        with Image.open(tmp_path / "progress" / name) as sheet:
+            assert sheet.size == (8 * 34 + 2, rows * 34 + 2)
+    assert made.validate() == made.validate()
 
 
 def test_learning_rate_is_constant_then_falls_to_nought(tmp_path: Path, small: Prepared) -> None:

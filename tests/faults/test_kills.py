@@ -137,14 +137,14 @@ class Undisturbed:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Of every compared file its hash; of ``run.json`` what doesn't depend on the clock."""
+    """Of every compared file its hash; of ``run.json`` what doesn't depend on the clock, and nothing of ``system.csv``."""
     paths = [path for name in COMPARED for path in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))]
     found: dict[str, Any] = {}
     for path in paths:
         name = str(path.relative_to(folder))
         if path.name == "run.json":
             found[name] = {key: value for key, value in read_json(path).items() if key not in OF_THE_CLOCK}
-        elif path.is_file() and path.name != ".snakemake_timestamp":
+        elif path.is_file() and path.name not in (".snakemake_timestamp", "system.csv"):
             found[name] = sha256(path)
     return found
 

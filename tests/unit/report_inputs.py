@@ -112,10 +112,10 @@ def write_history(path: Path, adversarial: bool, size: float) -> None:
     losses = ["G/adversarial", "D/real"] if adversarial else ["G/regression"]
     norms = ["gradient/G", "gradient/D"] if adversarial else ["gradient/G"]
     accuracy = ["accuracy/D"] if adversarial else []
-    lines = [",".join(["kimg", "step", "learning_rate", "val/mae", "val/pd", *losses, *norms, *accuracy])]
-    lines.append(",".join(["0", "0", "", "0.4", "2.2", *("" for _ in (*losses, *norms, *accuracy))]))
+    lines = [",".join(["kimg", "step", "learning_rate", "val/mae", "val/pd", "val/vendi_ratio", *losses, *norms, *accuracy])]
+    lines.append(",".join(["0", "0", "", "0.4", "2.2", "0.1", *("" for _ in (*losses, *norms, *accuracy))]))
     for step, norm in enumerate((3, 1, 2, 8, 2), start=1):
-        validated = [f"{0.2 / step}", f"{1 / step}"] if step % 2 else ["", ""]
+        validated = [f"{0.2 / step}", f"{1 / step}", f"{0.1 + step / 10}"] if step % 2 else ["", "", ""]
         trained = [*(f"{size / step}" for _ in losses), *(f"{size * norm}" for _ in norms), *(f"{0.5 + step / 20}" for _ in accuracy)]
         lines.append(",".join([f"{step / 5}", f"{25 * step}", "0.0002", *validated, *trained]))
     path.write_text("\n".join(lines) + "\n")

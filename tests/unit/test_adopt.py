@@ -9,6 +9,7 @@ import socket
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ import yaml
 from safetensors.numpy import save_file
 
 from cgm.core.errors import UserError
-from cgm.core.files import read_json, replacing, write_json, write_text
+from cgm.core.files import read_json, replacing, sha256, write_json, write_text
 from cgm.data.prepared import Prepared
 from cgm.experiment import paths
 from cgm.experiment.params import Run
 from cgm.methods import left_weights
 from pipeline import adopt, agreement, archives, fingerprint
 from pipeline.archives import Archives
-from pipeline.stage_table import load_table
+from pipeline.stage_table import Table, load_table
 from pipeline.train import resolved
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,7 @@ SEEDS = range(5)
 RUNS = [Run(dataset="openmoji", method="mae", seed=seed) for seed in SEEDS]
 PICTURES, WEIGHTS = 20_000, 30_000
 """Bytes of a run's outputs and weights; random ones, which no compression makes smaller."""
+PROGRESS = ("000000000.png", "000000048.png", "system.csv")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,9 @@ def there(first: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("outputs.npy", "validation.npy"):
             np.save(folder / name, random.integers(0, 256, PICTURES if name == "outputs.npy" else 8, dtype=np.uint8))
         write_text(folder / "grid.png", "a grid")
+        for name in PROGRESS:
+            write_text(folder / "progress" / name, f"{name} of {run}")
+        write_text(folder / "progress/.snakemake_timestamp", "")
     return root
 
 
@@ -188,6 +193,11 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
     return code, *capsys.readouterr()
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Without what the engines add: DVC a .gitignore, Snakemake a folder's time."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+
+
 def test_what_fits_is_taken(here: Path, there: Path, carried: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = called(capsys, carried)
     assert (code, said.splitlines()) == (
@@ -196,9 +206,8 @@ def test_what_fits_is_taken(here: Path, there: Path, carried: Path, capsys: pyte
     )
     for run in RUNS[:2]:
         folder = paths.run_folder(run)
-        assert {  # DVC adds a .gitignore
-            path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".gitignore"
-        } == {path.name: path.read_bytes() for path in (there / folder).iterdir()}
+        assert contents(folder) == contents(there / folder)
+        assert contents(folder).keys() >= {f"progress/{name}" for name in PROGRESS}
     known = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
     assert {f"{kind}@openmoji-mae-{seed}" for kind in archives.KINDS for seed in (0, 1)} <= known.keys()
     assert not Path(agreement.MARK).exists()
@@ -276,15 +285,40 @@ def test_other_results_are_replaced_on_demand(
     called(capsys, carried)
     root = tmp_path / "again"
     shutil.copytree(there, root)
-    history = paths.run_folder(RUNS[0]) / "history.csv"
+    history, progress = paths.run_folder(RUNS[0]) / "history.csv", paths.progress(RUNS[0])
     write_text(root / history, "another\n")
+    (root / progress / PROGRESS[0]).unlink()
     Archives(tmp_path / "others").add(RUNS[0], root)
     code, _, error = called(capsys, tmp_path / "others")
     assert code == 2
     assert "results/openmoji/mae/0: other results of the same experiment are here; --replace puts these in their place" in error
     assert (here / history).read_text() == "kimg,step\n"
+    assert contents(here / progress).keys() == set(PROGRESS)
     assert called(capsys, tmp_path / "others", "--replace")[0] == 0
     assert (here / history).read_text() == "another\n"
+    assert contents(here / progress).keys() == set(PROGRESS[1:])
+
+
+def test_no_name_in_an_archive_leads_out_of_a_folder(
+    here: Path, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An archive made by hand: all its hashes are right."""
+    root, name = tmp_path / "again", f"{paths.progress(RUNS[0])}/../../../../escaped"
+    shutil.copytree(there, root)
+    (root / "results/escaped").write_text("out of the folder")
+    made = archives._origin
+
+    def forged(table: Table, run: Run) -> archives.Origin:
+        origin = made(table, run)
+        return replace(origin, files={**origin.files, name: sha256(root / name)})
+
+    monkeypatch.setattr(archives, "_origin", forged)
+    Archives(tmp_path / "forged").add(RUNS[0], root)
+    code, _, error = called(capsys, tmp_path / "forged")
+    assert code == 2
+    assert f"results-1.zip: not the files of openmoji/mae/0: {name} is too much or missing; pack the run again" in error
+    assert not list(here.glob("results/*/*/*"))
+    assert not (here / "results/escaped").exists()
 
 
 def test_weights_that_were_left_and_came_later(here: Path, there: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,8 @@ def test_the_record_says_where_they_are_from(made: tuple[Path, Params]) -> None:
     assert len({records[str(run)]["outputs"]["sha256"] for run in runs_of("one_set")}) == 1
     assert set(records[str(runs_of("mae")[0])]) - set(first) <= {"augment", "deterministic", "compiled", "captured", "resumed"}
     assert (folder / paths.run_folder(runs_of("theirs")[0]) / "history.csv").read_text() == "kimg,step\n"
+    assert [path.name for path in (folder / paths.progress(runs_of("theirs")[0])).iterdir()] == ["system.csv"]
+    assert first["progress_missing"] is None
 
 
 def test_the_report_shows_what_is_known_and_says_what_is_not(made: tuple[Path, Params]) -> None:

@@ -21,6 +21,7 @@ from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.metrics.ms_ssim import ms_ssim
 from cgm.evaluation.metrics.needs import TARGETS
 from cgm.evaluation.metrics.several import SEVERAL
+from cgm.evaluation.metrics.vendi_ratio import vendi
 from cgm.evaluation.reference import Reference, build_reference, reals_of
 from cgm.experiment.settings import Evaluation
 from cgm.networks.fixed import FIXED
@@ -370,13 +371,47 @@ def test_validation_metrics(target):
         return Validator(targets, FIXED[CONFIG.judge], torch.device("cpu"))
 
     metrics = validator(target)(target)
-    assert metrics == pytest.approx({"mae": 0, "ssim": 1, "pd": 0, "highfreq_ratio": 1}, abs=1e-9)
+    assert metrics == pytest.approx({"mae": 0, "ssim": 1, "pd": 0, "highfreq_ratio": 1, "vendi_ratio": 1}, abs=1e-9)
     outputs = blurred(target, 1)
     one_by_one = [validator(target[i : i + 1])(outputs[i : i + 1]) for i in range(40)]
     metrics = validator(target[:40])(outputs[:40])
     for name in ("mae", "ssim", "pd"):
         assert metrics[name] == pytest.approx(np.mean([row[name] for row in one_by_one]), rel=1e-4)
     assert metrics["highfreq_ratio"] < 0.1
+
+
+def count_passes(validator: Validator, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The images of each pass through the judge's network from now on."""
+    passes: list[int] = []
+    network = validator._judge.network
+    forward = network.taps_and_features
+
+    def counted(images, names):
+        passes.append(len(images))
+        return forward(images, names)
+
+    monkeypatch.setattr(network, "taps_and_features", counted)
+    return passes
+
+
+def test_validation_diversity(target, monkeypatch):
+    """The final metric's formula on the judge's features; one pass of the judge, whether or not distances are measured on the way."""
+    judge = load_judge(CONFIG.judge)
+    outputs = np.concatenate([target[:20], target[:20]])
+    expected = vendi(judge.features(outputs)) / vendi(judge.features(target[:40]))
+    for aligned in (True, False):
+        validator = Validator(target[:40], FIXED[CONFIG.judge], torch.device("cpu"), aligned)
+        validator(outputs)
+        passes = count_passes(validator, monkeypatch)
+        metrics = validator(outputs)
+        assert passes == [32, 8]
+        assert metrics["vendi_ratio"] == pytest.approx(expected, rel=1e-5)
+        assert set(metrics) - {"vendi_ratio"} == ({"mae", "ssim", "pd", "highfreq_ratio"} if aligned else set())
+    assert expected < 0.8
+    # as many targets as outputs, where there are more; and the other way round
+    few = Validator(target, FIXED[CONFIG.judge], torch.device("cpu"), aligned=False)(target[:30])
+    many = Validator(target[:30], FIXED[CONFIG.judge], torch.device("cpu"), aligned=False)(target)
+    assert (few["vendi_ratio"], many["vendi_ratio"]) == pytest.approx((1, 1), rel=1e-6)
 
 
 def test_stages(tmp_path, monkeypatch, capsys):

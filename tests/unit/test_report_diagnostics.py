@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,7 +126,25 @@ def test_collapse_shows_the_methods_that_play_a_game(tree: tuple[Path, Params]) 
     assert "whatever comes in" in unpaired.lecture
     assert "D is right for 75% at the end" in unpaired.takeaway  # 0.5 + 5 / 20
     assert "chance 0.100" in unpaired.takeaway
-    assert {row["column"] for row in rows(unpaired.csv)} >= {"accuracy/D", "val/pd", "recall", "retrieval"}
+    assert {row["column"] for row in rows(unpaired.csv)} >= {"accuracy/D", "val/vendi_ratio", "val/pd", "recall", "retrieval"}
+    diversity = [row for row in rows(paired.csv) if (row["method"], row["column"]) == ("pix2pix", "val/vendi_ratio")]
+    assert [(float(row["kimg"]), float(row["middle"])) for row in diversity] == [(0, 0.1), (0.2, 0.2), (0.6, 0.4), (1, 0.6)]
+    assert "as many validation targets" in paired.note
+    assert "vendi" in paired.alt.lower()
+
+
+def test_collapse_of_histories_without_diversity(tree: tuple[Path, Params], tmp_path: Path) -> None:
+    """As trainings before it was measured left them."""
+    shutil.copytree(tree[0], tmp_path / "old")
+    for path in (tmp_path / "old/results").rglob("history.csv"):
+        path.write_text(path.read_text().replace("val/vendi_ratio", "learning_rate_too"))
+    results = results_of((tmp_path / "old", tree[1]))
+    picture = collapse(results, results.datasets[0])
+    assert picture is not None
+    assert {row["column"] for row in rows(picture.csv)} >= {"accuracy/D", "val/pd"}
+    assert "val/vendi_ratio" not in picture.csv.decode()
+    assert "as many validation targets" not in picture.note
+    assert render(picture)["svg"]
 
 
 def test_without_a_discriminator_nothing_collapses(tmp_path: Path) -> None:

@@ -17,22 +17,28 @@ from cgm.report.plotting import MARKERS, Theme, csv_bytes
 from cgm.report.results import DatasetResult, Results
 from cgm.report.tables.budget import curve_of, curve_title
 
-ACCURACY = "accuracy/D"
+ACCURACY, DIVERSITY = "accuracy/D", "val/vendi_ratio"
+LEVEL = {ACCURACY: 0.5, DIVERSITY: 1.0}
+"""Where D can't tell, and where outputs are as diverse as targets."""
 FINAL = ("recall", "near_duplicate_share", "vendi_ratio", "retrieval")
 LECTURE = "Unpaired training with the GAN loss alone collapses to one output whatever comes in; D is content, and G stops learning."
 CLAIMS = ("unpaired-gan-collapses", "unpaired-gan-ignores-its-input", "unpaired-gan-stops-learning")
 
 
 def collapse(results: Results, dataset: DatasetResult) -> Picture | None:
-    """Of the methods with a discriminator: over one time axis its accuracy and the validation metric; below them the final measures of
-    collapse. None where there is no such method."""
+    """Of the methods with a discriminator: over one time axis its accuracy, the outputs' diversity (older histories don't have it) and the
+    validation metric; below them the final measures of collapse. None where there is no such method."""
     metric = curve_of(dataset)
-    wanted = (ACCURACY, *([f"val/{metric}"] if metric else []))
+    wanted = (ACCURACY, DIVERSITY, *([f"val/{metric}"] if metric else []))
     curves = {method: found for method in dataset.methods if ACCURACY in (found := curves_of(dataset, method, wanted))}
     if not curves:
         return None
     names = [name for name in wanted if any(name in found for found in curves.values())]
-    titles = {ACCURACY: "D right (0.5: it guesses)", f"val/{metric}": f"Validation {curve_title(results, metric)} ↓"}
+    titles = {
+        ACCURACY: "D right (0.5: it guesses)",
+        DIVERSITY: f"Validation {labels.metric_title('vendi_ratio', results.params.training.judge)} →1",
+        f"val/{metric}": f"Validation {curve_title(results, metric)} ↓",
+    }
     estimates = {name: means for name in FINAL if (means := _estimates(dataset, curves, name))}
     references = {name: _reference(dataset, name) for name in estimates}
     places = results.places
@@ -42,10 +48,10 @@ def collapse(results: Results, dataset: DatasetResult) -> Picture | None:
         (upper,), (lower,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(len(names) * 1.7, 1.1 + 0.17 * len(shown)))
         grid = upper.subplots(len(names), 1, sharex=True, squeeze=False)
         for axes, name in zip(grid.flat, names, strict=True):
-            axes.set_ylabel(titles[name], fontsize=8)
+            axes.set_ylabel(titles[name].replace(" (", "\n(").replace("Validation ", "Validation\n"), fontsize=8)
             axes.yaxis.set_major_locator(MaxNLocator(5))
-            if name == ACCURACY:
-                axes.axhline(0.5, color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
+            if name in LEVEL:
+                axes.axhline(LEVEL[name], color=theme.muted, linewidth=1, linestyle=(0, (5, 3)))
             for method, found in curves.items():
                 if name in found:
                     kimg, middle, low, high, _ = zip(*thinned(found[name]), strict=True)
@@ -87,6 +93,7 @@ def collapse(results: Results, dataset: DatasetResult) -> Picture | None:
     ]  # fmt: skip
     takeaway = _takeaway(dataset, curves, estimates)
     paired = results.params.is_paired(dataset.name)
+    watched = "; diversity is that of the first validation outputs, beside as many validation targets" if DIVERSITY in names else ""
     parts = labels.listing([titles[name].split(" (")[0] for name in names])
     return Picture(
         kind="collapse",
@@ -95,9 +102,9 @@ def collapse(results: Results, dataset: DatasetResult) -> Picture | None:
         takeaway=takeaway,
         lecture="" if paired else LECTURE,
         claims=() if paired else CLAIMS,
-        note="Above: median over seeds; band: lowest to highest; D's accuracy weighs real and generated pictures equally. Below: "
+        note=f"Above: median over seeds; band: lowest to highest; D's accuracy weighs real and generated pictures equally{watched}. Below: "
         "final outputs, mean over seeds with its 95% interval; dashed: for recall what real pictures score against real ones, for near "
-        "duplicates and Vendi ratio the reals' own, for retrieval@1 chance. Diversity is measured at the end of a training alone. "
+        "duplicates and Vendi ratio the reals' own, for retrieval@1 chance. "
         "D's accuracy near ½ is no sign of collapse by itself: a good generator brings it, too.",
         alt=f"Line plots for {dataset.name} of {parts} against images seen, above dot plots of "
         f"{labels.listing([labels.metric_title(name, dataset.judge_of(name)) for name in estimates])}. {takeaway}",

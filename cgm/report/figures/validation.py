@@ -87,8 +87,14 @@ def _validation_takeaway(results: Results, dataset: DatasetResult, curves: dict[
     name = "val/pd" if "val/pd" in names else names[0]
     ends = {method: found[name] for method, found in curves.items() if name in found}
     metric = name.removeprefix("val/")
-    sign = -1 if metric in METRICS and METRICS[metric].direction == "higher" else 1
-    best = min([method for method in competent(dataset) if method in ends] or ends, key=lambda method: sign * ends[method][-1][1])
+
+    def badness(method: str) -> float:
+        value = ends[method][-1][1]
+        if metric not in METRICS or METRICS[metric].direction == "lower":
+            return value
+        return -value if METRICS[metric].direction == "higher" else abs(value - (METRICS[metric].target or 0))
+
+    best = min([method for method in competent(dataset) if method in ends] or ends, key=badness)
     title = labels.metric_title(metric, results.params.training.judge) if metric in METRICS else metric
     value = stats.format_number(ends[best][-1][1], 3)
     sentence = f"{labels.method_title(best, dataset.methods[best])} ends with the best validation {title} ({value})"
