@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +203,7 @@ def test_where_no_target_answers_diversity_is_measured_alone(
     method: str, aligned: bool, rows: int, tmp_path: Path, small: Prepared
 ) -> None:
     """And the grid shows what there is: inputs, outputs, targets. A GAN's samples are of the same noise each time."""
-    found = small if aligned else replace(small, card={**small.card, "aligned": []})
+    found = small if aligned else Prepared(small.folder, {**small.card, "aligned": []}, small._index)
     made = trainer(tmp_path, found, method)
     validated = [row for row in made.train().history if "val/vendi_ratio" in row]
     assert [row["step"] for row in validated] == [0, 6, 12]

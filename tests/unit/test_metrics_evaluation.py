@@ -397,7 +397,7 @@ def count_passes(validator: Validator, monkeypatch: pytest.MonkeyPatch) -> list[
 def test_validation_diversity(target, monkeypatch):
     """The final metric's formula on the judge's features; one pass of the judge, whether or not distances are measured on the way."""
     judge = load_judge(CONFIG.judge)
-    outputs = np.concatenate([target[:20], target[:20]])
+    outputs = np.concatenate([target[:2]] * 20)
     expected = vendi(judge.features(outputs)) / vendi(judge.features(target[:40]))
     for aligned in (True, False):
         validator = Validator(target[:40], FIXED[CONFIG.judge], torch.device("cpu"), aligned)
@@ -407,11 +407,11 @@ def test_validation_diversity(target, monkeypatch):
         assert passes == [32, 8]
         assert metrics["vendi_ratio"] == pytest.approx(expected, rel=1e-5)
         assert set(metrics) - {"vendi_ratio"} == ({"mae", "ssim", "pd", "highfreq_ratio"} if aligned else set())
-    assert expected < 0.8
+    assert expected < 0.7
     # as many targets as outputs, where there are more; and the other way round
     few = Validator(target, FIXED[CONFIG.judge], torch.device("cpu"), aligned=False)(target[:30])
     many = Validator(target[:30], FIXED[CONFIG.judge], torch.device("cpu"), aligned=False)(target)
-    assert (few["vendi_ratio"], many["vendi_ratio"]) == pytest.approx((1, 1), rel=1e-6)
+    assert (few["vendi_ratio"], many["vendi_ratio"]) == pytest.approx((1, 1), rel=1e-4)
 
 
 def test_stages(tmp_path, monkeypatch, capsys):

@@ -78,7 +78,7 @@ def test_metrics_are_means_over_the_seeds_that_ended_well(files: dict[str, bytes
 def test_curves_of_every_dataset_are_in_one_table(files: dict[str, bytes]) -> None:
     rows = list(csv.DictReader(io.StringIO(files["curves.csv"].decode())))
     assert {row["dataset"] for row in rows} == {"icons_a", "style"}
-    assert {row["column"] for row in rows} == {"val/mae", "val/pd"}
+    assert {row["column"] for row in rows} == {"val/mae", "val/pd", "val/vendi_ratio"}
     assert {(row["dataset"], row["method"]) for row in rows} == {
         ("icons_a", "pix2pix"), ("icons_a", "perceptual"), ("icons_a", "pix2pix_l10"), ("style", "cyclegan"),
     }  # fmt: skip
