@@ -276,7 +276,8 @@ def test_bfloat16_trains_to_nearly_the_same(method: str, tmp_path: Path, small: 
     assert full.history.rows != half.history.rows
     first, other = (made.history.rows[1] for made in (full, half))
     for name, value in first.items():
-        assert other[name] == pytest.approx(value, rel=0.1, abs=0.02), name
+        if name != "accuracy/D":  # which counts signs: at chance they turn with the last digit
+            assert other[name] == pytest.approx(value, rel=0.1, abs=0.02), name
 
 
 def test_only_what_translates_is_stored(tmp_path: Path, small: Prepared) -> None:
