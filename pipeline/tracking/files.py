@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 
 LIVE = Path("build/live")
-"""Here a training writes what it has so far, in ``<dataset>/<method>/<seed>/``; the folder goes when its results are complete."""
+"""Here a training writes what it has so far, in ``<dataset>/<method>/<seed>/``; the folder goes when its results are in place."""
 PROGRESS = "progress"
 """Below a run's folder: ``<images seen, 9 digits>.png`` and ``system.csv``."""
 FILES = ("run.json", "history.csv", "metrics.json", "grid.png", "model.safetensors")
 TRAINED = ("run.json", "history.csv", "model.safetensors")
 FORMAT = 4
 """Of what is written to MLflow; a new one writes every run anew."""
+MEASURED = ("images_per_second", "cpu_percent", "memory_bytes", "gpu_memory_bytes")
+"""Of ``system.csv``."""
 TIMINGS = ("seconds", "images_per_second")
 """Columns of ``history.csv`` that say how fast it went."""
 CACHE = Path("build/tracking.json")
@@ -135,17 +138,20 @@ def curves(path: Path) -> list[Row]:
             raise UserError(f"{path}: found {error}, expected a number in every cell and a column kimg; run its training again") from None
 
 
-def system(folder: Path) -> list[tuple[float, dict[str, float]]]:
-    """Seconds since the training began, and CPU in percent and memory in bytes at that time; empty where nobody looked."""
+def system(folder: Path) -> list[tuple[float, int, dict[str, float]]]:
+    """Seconds since the training began and images seen; and speed, CPU in percent of a core and memory in bytes since the row before, what
+    of them was measured."""
     path = folder / PROGRESS / "system.csv"
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         try:
-            names = ("cpu_percent", "memory_bytes", "gpu_memory_bytes")
-            return [(float(row["seconds"]), _finite({name: row.get(name) for name in names})) for row in csv.DictReader(file)]
+            return [
+                (float(row["seconds"]), round(float(row["kimg"]) * 1000), _finite({name: row.get(name) for name in MEASURED}))
+                for row in csv.DictReader(file)
+            ]
         except (TypeError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: found {error}, expected a number in every cell and a column seconds; remove the file") from None
+            raise UserError(f"{path}: found {error}, expected numbers, and columns seconds and kimg; remove the file") from None
 
 
 def samples(folder: Path) -> dict[int, Path]:
@@ -187,7 +193,11 @@ def _written(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def _seconds(started: Any, folder: Path) -> float:
-    return float(started) if isinstance(started, int | float) else (folder / "run.json").stat().st_mtime
+    """``started`` is a time in ISO's form; where there is none, that of the file."""
+    try:
+        return datetime.fromisoformat(started).timestamp()
+    except (TypeError, ValueError):
+        return (folder / "run.json").stat().st_mtime
 
 
 def _alive(record: dict[str, Any], written: tuple[tuple[str, int, int], ...]) -> bool:

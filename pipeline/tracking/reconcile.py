@@ -53,6 +53,7 @@ class Reconciler:
     def __init__(self, store: Store, params: Params, root: Path = Path()) -> None:
         self.store, self.params, self.root = store, params, root
         self.experiment = open_experiment(store, params)
+        self.runs: dict[str, str] = {}
         self.writer = Writer(store, self.experiment, params, root)
 
     def bring(self, finished: Sequence[FinishedRun], live: Sequence[LiveRun], anew: bool = False) -> Outcome:
@@ -83,7 +84,14 @@ class Reconciler:
         self._set_apart(complete, {str(item.run) for item in finished}, outcome)
         there: list[RunOnDisk] = [*finished, *live]
         self._end(incomplete, {str(item.run) for item in there})
+        self.runs = outcome.runs
         return outcome
+
+    def follow(self, live: Sequence[LiveRun]) -> None:
+        """What trainings have written since; the rest is as :meth:`bring` left it. It asks the store of nothing else."""
+        for one in live:
+            name = str(one.run)
+            self.runs[name] = self.writer.follow(one, self.runs[one.group], self.store.client.get_run(self.runs[name]))
 
     def _held(self) -> list[MlflowRun]:
         """Our runs. On a store that others write to as well, only this folder's."""

@@ -17,6 +17,8 @@ from pipeline.tracking.files import FinishedRun, LiveRun, Row, curves, read, sam
 
 NAME, DIGEST, PARENT, NOTE = "cgm.name", "cgm.fingerprint", "mlflow.parentRunId", "mlflow.note.content"
 PROJECT = "cgm.project"
+TRAINING = "cgm.training"
+"""Tag of a training's own fingerprint, which it has from its first step on: what goes on after a kill is the same one."""
 STATE, SUCCESSOR = "state", "superseded_by"
 CURRENT, LIVE, SUPERSEDED, UNLISTED = "current", "live", "superseded", "unlisted"
 LEVEL = "level"
@@ -69,6 +71,7 @@ def tags_of(params: Params, run: Run, record: Mapping[str, Any]) -> dict[str, st
         "experiment": params.experiment,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "pipeline/train.py",
+        **({TRAINING: record["fingerprint"]} if "fingerprint" in record else {}),
         **known,
     }
 
@@ -159,12 +162,17 @@ def curve_points(rows: Iterable[Row], span: Span) -> list[Metric]:
 
 
 def system_points(folder: Path, start: int) -> list[Metric]:
-    """By seconds since the training began."""
-    return [
-        Metric(SYSTEM[name][0], value * SYSTEM[name][1], start + round(seconds * 1000), round(seconds))
-        for seconds, values in system(folder)
-        for name, value in values.items()
-    ]
+    """Speed against images seen; what a training took of its machine by seconds since it began."""
+    points = []
+    for seconds, images, values in system(folder):
+        time = start + round(seconds * 1000)
+        for name, value in values.items():
+            if name in SYSTEM:
+                key, unit = SYSTEM[name]
+                points.append(Metric(key, value * unit, time, round(seconds)))
+            else:
+                points.append(Metric(name, value, time, images))
+    return points
 
 
 def final_points(item: FinishedRun, record: Mapping[str, Any], span: Span) -> list[Metric]:

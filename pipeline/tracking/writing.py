@@ -37,6 +37,7 @@ from pipeline.tracking.record import (
     STATE,
     SUCCESSOR,
     SUPERSEDED,
+    TRAINING,
     Checkout,
     curve_points,
     final_points,
@@ -117,7 +118,7 @@ class Writer:
     def follow(self, item: LiveRun, parent: str, known: MlflowRun | None) -> str:
         """A training that goes on, or was killed: whatever it has written since. Returns its id."""
         points = live_points(item, now())
-        begun = self._begun(known.info.run_id if known else None, points)
+        begun = self._begun(known.info.run_id if known else None, points, item.record.get("fingerprint"))
         if begun is None:
             tags = {**tags_of(self.params, item.run, item.record), STATE: LIVE, PARENT: parent}
             begun = self.create(str(item.run), tags, round(item.started * 1000)), Held()
@@ -171,12 +172,13 @@ class Writer:
         for some in _batches([RunTag(key, value) for key, value in tags.items()], OTHERS_AT_ONCE):
             self.client.log_batch(run_id, tags=some)
 
-    def _begun(self, run_id: str | None, points: Sequence[Metric]) -> tuple[MlflowRun, Held] | None:
+    def _begun(self, run_id: str | None, points: Sequence[Metric], training: str | None = None) -> tuple[MlflowRun, Held] | None:
         """An incomplete run that these points go on from, and what it holds. One of another training stays as it was, killed."""
         if run_id is None:
             return None
-        run, held = self.client.get_run(run_id), self.live.get(run_id) or self.asked(run_id)
-        if not _others(held, points):
+        run, held = self.client.get_run(run_id), self.live.get(run_id)
+        held = self.asked(run_id) if held is None else held
+        if training in (None, run.data.tags.get(TRAINING, training)) and not _others(held, points):
             return run, held
         self.tag(run_id, {STATE: SUPERSEDED, DIGEST: f"killed {run_id}"})
         self.client.set_terminated(run_id, "KILLED")

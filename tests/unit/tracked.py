@@ -78,8 +78,9 @@ def write_progress(folder: Path, steps: list[int]) -> None:
         path = folder / "progress" / f"{step:09d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), step % 256, np.uint8)).save(path)
-    rows = [f"{3.0 * place},{step / 1000},{150 + place},{2_000_000 + place}," for place, step in enumerate(steps)]
-    write_text(folder / "progress/system.csv", "\n".join(["seconds,kimg,cpu_percent,memory_bytes,gpu_memory_bytes", *rows]) + "\n")
+    rows = [f"{3.0 * place},{step / 1000},{40 + place},{150 + place},{2_000_000 + place}," for place, step in enumerate(steps)]
+    head = "seconds,kimg,images_per_second,cpu_percent,memory_bytes,gpu_memory_bytes"
+    write_text(folder / "progress/system.csv", "\n".join([head, *rows]) + "\n")
 
 
 def every_run(params: Params) -> list[MlflowRun]:
@@ -105,7 +106,7 @@ def curves_in(params: Params, run: MlflowRun) -> dict[str, dict[int, float]]:
     client = MlflowClient(params.tracking.uri)
     found = {}
     for name in run.data.metrics:
-        if not name.startswith(("final/", "system/")):
+        if not name.startswith(("final/", "system/", "images_per_second")):
             points = client.get_metric_history(run.info.run_id, name)
             found[name] = {point.step: point.value for point in points}
             assert len(found[name]) == len(points), name
