@@ -20,12 +20,10 @@ from pathlib import Path
 from cgm.core.errors import UserError
 from cgm.experiment.params import Params
 from cgm.experiment.reading import load_params
-from pipeline.tracking.follow import LOG, follow
-from pipeline.tracking.store import ARTIFACTS, SQLITE, Store, alone, database_of, open_store, told
-from pipeline.tracking.view import address, open_experiment
 
 HOST = "127.0.0.1"
 PORT = 5000
+ARTIFACTS = "mlartifacts"
 SERVER_LOG = Path("build/mlflow.log")
 WORKERS = 2
 """Each takes about 300 MB."""
@@ -34,8 +32,10 @@ WORKERS = 2
 def main(arguments: list[str]) -> None:
     """Until Ctrl-C."""
     try:
-        port = _port(arguments)
-        serve(load_params(), port)
+        params, port = load_params(), _port(arguments)
+        if not params.tracking.uri.startswith("http"):
+            check_free(port)  # before MLflow is imported, which takes seconds
+        serve(params, port)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -50,17 +50,20 @@ def _port(arguments: list[str]) -> int:
 
 def serve(params: Params, port: int) -> None:
     """A local store gets a server; one that has a server already is only followed. Raises :class:`UserError`."""
+    from pipeline.tracking.follow import LOG, follow
+    from pipeline.tracking.store import alone, open_store, told
+    from pipeline.tracking.view import address, open_experiment
+
     LOG.parent.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     local = not params.tracking.uri.startswith("http")
-    if local:
-        check_free(port)
     with alone(), told(params):  # healed, and made before the server looks for it
         store = open_store(params)
         page = address(f"http://{HOST}:{port}" if local else params.tracking.uri, open_experiment(store, params))
-    server = _start(params, store, port) if local else None
+    home = store.home or Path.cwd()
+    server = _start(store.uri, home / ARTIFACTS, port) if local else None
     try:
         if server is not None:
             _wait(server, port, stop)
@@ -85,11 +88,9 @@ def check_free(port: int) -> None:
             raise UserError(f"port {port} is taken; run: make ui PORT={port + 1 if port < 65535 else PORT}") from None
 
 
-def _start(params: Params, store: Store, port: int) -> subprocess.Popen[bytes]:
-    database = database_of(params.tracking.uri)
-    uri = f"{SQLITE}{database}" if database else params.tracking.uri
+def _start(uri: str, artifacts: Path, port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", str(WORKERS)]
-    command += ["--backend-store-uri", uri, "--artifacts-destination", str((store.home or Path.cwd()) / ARTIFACTS)]
+    command += ["--backend-store-uri", uri, "--artifacts-destination", str(artifacts)]
     with SERVER_LOG.open("wb") as log:
         return subprocess.Popen(
             command,

@@ -18,7 +18,6 @@ from pipeline.tracking.record import (
     DIGEST,
     EARLIER,
     LEVEL,
-    LIVE,
     METHOD,
     NAME,
     NOTE,
@@ -144,7 +143,7 @@ class Reconciler:
                 status = "RUNNING" if name in going else "KILLED"
                 if run.info.status != status:
                     self.store.client.update_run(run.info.run_id, status)
-                self.writer.restate(run, {STATE: LIVE})
+                self.writer.restate(run, {STATE: CURRENT})
             elif run.data.tags.get(DIGEST) != digest:
                 group = groups.of(name)
                 well = group.metrics["seeds_ok"] > 0

@@ -14,8 +14,8 @@ KIND = "mlflow.experimentKind"
 TRAINING = "custom_model_development"
 """Without it MLflow 3 opens an experiment as one of generative AI, with its traces, of which there are none."""
 VIEW = "cgm"
-"""Key of the shared view: ``…/runs?viewStateShareKey=cgm``."""
-NOW = "tags.state IN ('current', 'live')"
+"""Key of the shared view: ``…/runs?viewStateShareKey=cgm``. MLflow 3.17 goes by the address, ``workflowType``, before it looks at the tag."""
+NOW = "tags.state = 'current'"
 COLUMNS = (
     *("tags.`dataset`", "tags.`method`", "tags.`seed`", "tags.`status`", "tags.`supervision`", "tags.`commit`"),
     *("metrics.`mean/kid`", "metrics.`half_width/kid`", "metrics.`n/kid`", "metrics.`final/kid`", "metrics.`final/mae`"),
@@ -26,7 +26,7 @@ Experiment **{experiment}** of params.yaml. There is a run for each dataset × m
 seed, with curves against images seen.
 
 Earlier runs, of other settings, code or data, stand below *earlier runs*, the last row. Search for
-- what counts now: `tags.state IN ('current', 'live')`; the means alone: `tags.level = 'method'`
+- what counts now: `tags.state = 'current'`; the means alone: `tags.level = 'method'`
 - what was before: `tags.state = 'superseded'`; its tag `superseded_by` names the run in its place
 - what params.yaml no longer lists: `tags.state = 'unlisted'`
 
@@ -84,4 +84,4 @@ def _view() -> dict[str, object]:
 
 def address(server: str, experiment: str) -> str:
     """Of the experiment's table, with its columns chosen."""
-    return f"{server.rstrip('/')}/#/experiments/{quote(experiment)}/runs?viewStateShareKey={VIEW}"
+    return f"{server.rstrip('/')}/#/experiments/{quote(experiment)}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"

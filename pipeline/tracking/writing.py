@@ -29,7 +29,6 @@ from pipeline.tracking.record import (
     CONFIG,
     CURRENT,
     DIGEST,
-    LIVE,
     NAME,
     PARAMS,
     PARENT,
@@ -100,7 +99,7 @@ class Writer:
         span, tags = span_of(item, record), final_tags(item, record, self.here)
         points = [*curve_points(curves(item.folder / "history.csv"), span), *system_points(item.folder, span.start)]
         begun = self._begun(incomplete, points)
-        run, held = begun or (self.create(str(item.run), {**tags, STATE: LIVE, PARENT: parent}, span.start), Held())
+        run, held = begun or (self.create(str(item.run), {**tags, STATE: CURRENT, PARENT: parent}, span.start), Held())
         run_id = run.info.run_id
         self._points(run_id, [*points, *final_points(item, record, span)], held)
         self._parameters(run_id, parameters(record), held)
@@ -120,7 +119,7 @@ class Writer:
         points = live_points(item, now())
         begun = self._begun(known.info.run_id if known else None, points, item.record.get("fingerprint"))
         if begun is None:
-            tags = {**tags_of(self.params, item.run, item.record), STATE: LIVE, PARENT: parent}
+            tags = {**tags_of(self.params, item.run, item.record), STATE: CURRENT, PARENT: parent}
             begun = self.create(str(item.run), tags, round(item.started * 1000)), Held()
         known, held = begun
         run_id = str(known.info.run_id)

@@ -95,7 +95,7 @@ def every_run(params: Params) -> list[MlflowRun]:
 
 def held(params: Params) -> dict[str, MlflowRun]:
     """The runs that count, by name; each is there once."""
-    runs = [run for run in every_run(params) if run.data.tags[STATE] in ("current", "live")]
+    runs = [run for run in every_run(params) if run.data.tags[STATE] == "current"]
     by_name = {run.data.tags[NAME]: run for run in runs}
     assert len(by_name) == len(runs)
     return by_name
