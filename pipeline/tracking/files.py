@@ -49,6 +49,9 @@ class RunOnDisk:
     run: Run
     folder: Path
 
+    began: int
+    """When its training began, milliseconds since the epoch."""
+
     @property
     def group(self) -> str:
         """Its dataset × method."""
@@ -59,6 +62,7 @@ class RunOnDisk:
 class FinishedRun(RunOnDisk):
     """A run that has all of its files."""
 
+    ended: int
     digest: str
     """Its fingerprint."""
 
@@ -67,10 +71,6 @@ class FinishedRun(RunOnDisk):
 class LiveRun(RunOnDisk):
     """A run that isn't finished: it trains, was killed, or waits for its evaluation."""
 
-    started: float
-    """Seconds since the epoch."""
-    steps: int | None
-    """Of the whole training."""
     alive: bool
     written: tuple[tuple[str, int, int], ...]
     """Its files with sizes and times: what has changed when they have."""
@@ -95,9 +95,16 @@ def finished_runs(params: Params, root: Path = Path()) -> Iterator[FinishedRun]:
         key = str(run)
         entry = known.get(key)
         if not (isinstance(entry, dict) and entry.get("seen") == seen and entry.get("format") == FORMAT):
-            entry = {"seen": seen, "format": FORMAT, "digest": _fingerprint(folder)}
+            entry = {
+                "seen": seen,
+                "format": FORMAT,
+                "digest": _fingerprint(folder),
+                "seconds": read(folder / "run.json").get("seconds") or 0,
+            }
         found[key] = entry
-        yield FinishedRun(run, folder, hashlib.sha256(f"{params.experiment} {entry['digest']}".encode()).hexdigest())
+        ended = seen[0][1] // 1_000_000
+        digest = hashlib.sha256(f"{params.experiment} {entry['digest']}".encode()).hexdigest()
+        yield FinishedRun(run, folder, ended - round(entry["seconds"] * 1000), ended, digest)
     if found != known:
         write_json(path, found)
 
@@ -176,13 +183,11 @@ def live_runs(params: Params, finished: set[str], root: Path = Path()) -> Iterat
                 written = tuple(sorted(_written(folder)))
             except (OSError, ValueError):  # the training has just ended, and the folder goes
                 continue
-            yield LiveRun(
-                run, folder, _seconds(record.get("started"), folder), record.get("steps"), _alive(record, written), written, record
-            )
+            yield LiveRun(run, folder, _began(record.get("started"), folder), _alive(record, written), written, record)
         elif all((results / name).is_file() for name in TRAINED):
             record, written = read(results / "run.json"), tuple(sorted(_written(results)))
             ended = (results / "run.json").stat().st_mtime
-            yield LiveRun(run, results, ended - float(record.get("seconds") or 0), record.get("steps"), True, written, record)
+            yield LiveRun(run, results, round(1000 * (ended - float(record.get("seconds") or 0))), True, written, record)
 
 
 def _written(folder: Path) -> Iterator[tuple[str, int, int]]:
@@ -192,12 +197,12 @@ def _written(folder: Path) -> Iterator[tuple[str, int, int]]:
             yield path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns
 
 
-def _seconds(started: Any, folder: Path) -> float:
+def _began(started: Any, folder: Path) -> int:
     """``started`` is a time in ISO's form; where there is none, that of the file."""
     try:
-        return datetime.fromisoformat(started).timestamp()
+        return round(1000 * datetime.fromisoformat(started).timestamp())
     except (TypeError, ValueError):
-        return (folder / "run.json").stat().st_mtime
+        return round(1000 * (folder / "run.json").stat().st_mtime)
 
 
 def _alive(record: dict[str, Any], written: tuple[tuple[str, int, int], ...]) -> bool:

@@ -29,7 +29,7 @@ from pipeline.tracking.record import (
     SUPERSEDED,
     UNLISTED,
 )
-from pipeline.tracking.store import Store, now
+from pipeline.tracking.store import Store
 from pipeline.tracking.view import open_experiment
 from pipeline.tracking.writing import Writer
 
@@ -127,7 +127,7 @@ class Reconciler:
                     if run.info.run_id not in before and run.data.tags.get(LEVEL) == METHOD
                 ]
                 tags = {LEVEL: METHOD, "dataset": item.run.dataset, "method": item.run.method, "experiment": self.params.experiment}
-                self.parents[name] = known[0] if known else self.writer.create(name, tags, now())
+                self.parents[name] = known[0] if known else self.writer.create(name, tags, item.began)
                 outcome.runs[name] = self.parents[name].info.run_id
 
     def _groups(self, finished: Sequence[FinishedRun], live: Sequence[LiveRun], outcome: Outcome) -> None:
@@ -147,7 +147,8 @@ class Reconciler:
             elif run.data.tags.get(DIGEST) != digest:
                 group = groups.of(name)
                 well = group.metrics["seeds_ok"] > 0
-                self.writer.group(run, group, digest, done=name not in going, well=well)
+                end = None if name in going else max(item.ended for item in items)
+                self.writer.group(run, group, digest, end=end, well=well)
                 outcome.written.append(name)
             else:
                 self.writer.restate(run, {STATE: CURRENT})

@@ -153,8 +153,7 @@ class Span:
 
 
 def span_of(item: FinishedRun, record: Mapping[str, Any]) -> Span:
-    end = round((item.folder / "run.json").stat().st_mtime * 1000)
-    return Span(end - round((record.get("seconds") or 0) * 1000), end, round((record.get("kimg") or 0) * 1000))
+    return Span(item.began, item.ended, round((record.get("kimg") or 0) * 1000))
 
 
 def curve_points(rows: Iterable[Row], span: Span) -> list[Metric]:
@@ -183,9 +182,8 @@ def final_points(item: FinishedRun, record: Mapping[str, Any], span: Span) -> li
 
 def live_points(item: LiveRun, now: int) -> list[Metric]:
     """What a training has written so far. Its rows say no time, so they get the one at which they were read."""
-    start = round(item.started * 1000)
     points = [Metric(name, value, now, step) for step, values in curves(item.folder / "history.csv") for name, value in values.items()]
-    return points + system_points(item.folder, start)
+    return points + system_points(item.folder, item.began)
 
 
 def grids(item: FinishedRun | LiveRun) -> dict[int, Path]:

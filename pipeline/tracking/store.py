@@ -34,6 +34,8 @@ ARTIFACTS = "mlartifacts"
 LOCK = Path("build/tracking.lock")
 LOCK_SECONDS = 600.0
 """How long a writer waits for another one's pass."""
+LOCKED_SECONDS = 20.0
+"""How long to wait for a database that another process holds."""
 PROJECT = Path(".cgm-project")
 """Who this folder is on a server that several write to."""
 PLACES = (
@@ -115,7 +117,7 @@ def heal(path: Path, experiment: str = "") -> int:
     while its artifacts lie here, or it is ours (``experiment``, or by its tag). Whatever lay in the old folder has moved with it.
     """
     here = path.parent
-    with closing(sqlite3.connect(path, timeout=60)) as database:
+    with closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as database:
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"experiments", "experiment_tags"} <= tables:
             return 0
@@ -204,7 +206,7 @@ def _explained(uri: str, text: str) -> str:
         ("already exists", "no such table", "not a database", "malformed"): f"is no whole database of MLflow's; {REBUILD}",
         ("database is locked",): "another process holds the database; end it (an MLflow server, a notebook), then run the command again",
         ("readonly database", "unable to open database"): "can't be written; change its permissions, or name another place",
-        ("disk is full", "No space left"): "no room on the disk; free some, then run the command again",
+        ("disk is full", "No space left", "disk I/O error"): "no room on the disk; free some, then run the command again",
         ("Connection refused", "Max retries exceeded", "Failed to establish", "timed out", "Connection aborted", "Connection reset"): (
             "no answer; start the server, then run the command again: nothing is lost"
         ),

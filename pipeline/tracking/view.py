@@ -14,11 +14,11 @@ KIND = "mlflow.experimentKind"
 TRAINING = "custom_model_development"
 """Without it MLflow 3 opens an experiment as one of generative AI, with its traces, of which there are none."""
 VIEW = "cgm"
-"""Key of the shared view: ``…/runs?viewStateShareKey=cgm``. MLflow 3.17 goes by the address, ``workflowType``, before it looks at the tag."""
+"""Key of the shared view: ``…/runs?viewStateShareKey=cgm``. MLflow 3.17 goes by the address (``workflowType``) before the tag."""
 NOW = "tags.state = 'current'"
 COLUMNS = (
-    *("tags.`dataset`", "tags.`method`", "tags.`seed`", "tags.`status`", "tags.`supervision`", "tags.`commit`"),
-    *("metrics.`mean/kid`", "metrics.`half_width/kid`", "metrics.`n/kid`", "metrics.`final/kid`", "metrics.`final/mae`"),
+    *("metrics.`mean/kid`", "metrics.`half_width/kid`", "metrics.`final/kid`", "metrics.`final/mae`"),
+    *("tags.`status`", "tags.`supervision`", "tags.`commit`", "tags.`seed`", "tags.`SUPPORTED`", "tags.`CONTRADICTED`"),
 )
 DESCRIPTION = """\
 Experiment **{experiment}** of params.yaml. There is a run for each dataset × method, with the mean over its seeds, the half-width of its
@@ -64,8 +64,8 @@ def _view() -> dict[str, object]:
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(COLUMNS),
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": ["attributes.`Run Name`", "attributes.`Created`", "attributes.`Duration`", *COLUMNS],
+        "columnWidths": {"attributes.`Run Name`": 260},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],

@@ -120,7 +120,7 @@ class Writer:
         begun = self._begun(known.info.run_id if known else None, points, item.record.get("fingerprint"))
         if begun is None:
             tags = {**tags_of(self.params, item.run, item.record), STATE: CURRENT, PARENT: parent}
-            begun = self.create(str(item.run), tags, round(item.started * 1000)), Held()
+            begun = self.create(str(item.run), tags, item.began), Held()
         known, held = begun
         run_id = str(known.info.run_id)
         self.live[run_id] = held
@@ -138,8 +138,8 @@ class Writer:
                 self.client.set_terminated(run_id, "KILLED")
         return run_id
 
-    def group(self, run: MlflowRun, group: Group, digest: str, *, done: bool, well: bool) -> None:
-        """Bring a parent up to date: what has changed, and its fingerprint last."""
+    def group(self, run: MlflowRun, group: Group, digest: str, *, end: int | None, well: bool) -> None:
+        """Bring a parent up to date: what has changed, and its fingerprint last. ``end``: of its last training; None where one goes on."""
         run_id = run.info.run_id
         gone = {name: math.nan for name, value in run.data.metrics.items() if name not in group.metrics and not math.isnan(value)}
         new = {name: value for name, value in group.metrics.items() if run.data.metrics.get(name) != value}
@@ -156,7 +156,10 @@ class Writer:
             self.client.delete_tag(run_id, kind)
         figures = json.dumps({name: value[:16] for name, value in group.sent.items()})
         self.tag(run_id, {**group.tags, "cgm.figures": figures, STATE: CURRENT, DIGEST: digest})
-        self.client.set_terminated(run_id, "RUNNING" if not done else "FINISHED" if well else "FAILED")
+        if end is None:
+            self.client.update_run(run_id, "RUNNING")
+        else:
+            self.client.set_terminated(run_id, "FINISHED" if well else "FAILED", end_time=end)
 
     def restate(self, run: MlflowRun, tags: Mapping[str, str]) -> None:
         """Set the tags that differ; the parent and ``superseded_by`` go where they are not among them."""

@@ -23,20 +23,6 @@ from pipeline.tracking.record import NAME, PARENT, STATE, SUCCESSOR, SUPERSEDED,
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty sqlite store: making one takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, store: Path) -> Path:
-    shutil.copy(store, tmp_path / "mlflow.db")
-    return tmp_path
-
-
 def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
     params = experiment(folder)
     for seed, mae in ((0, 0.25), (1, 0.75)):
