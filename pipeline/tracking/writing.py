@@ -54,7 +54,8 @@ METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100
 """MLflow's limits for one call of ``log_batch``."""
 SAMPLES = "samples"
 """Key of the grids: MLflow shows the images of one key by step."""
-TIMING = ("system/", "seconds", "images_per_second")
+FINAL = "final/"
+TIMING = ("system/", "seconds", "images_per_second", "final/seconds", "final/images_per_second")
 FIRST_STEPS = 2
 SAME = 1e-6
 T = TypeVar("T")
@@ -66,7 +67,8 @@ class Held:
 
     points: dict[tuple[str, int], float] = field(default_factory=dict)
     parameters: set[str] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)
+    files: dict[str, int] = field(default_factory=dict)
+    """Sizes: what was cut short is sent again."""
     grids: set[int] = field(default_factory=set)
 
 
@@ -98,14 +100,15 @@ class Writer:
         record = read(item.folder / "run.json")
         span, tags = span_of(item, record), final_tags(item, record, self.here)
         points = [*curve_points(curves(item.folder / "history.csv"), span), *system_points(item.folder, span.start)]
+        points += final_points(item, record, span)
         begun = self._begun(incomplete, points)
         run, held = begun or (self.create(str(item.run), {**tags, STATE: CURRENT, PARENT: parent}, span.start), Held())
         run_id = run.info.run_id
-        self._points(run_id, [*points, *final_points(item, record, span)], held)
+        self._points(run_id, points, held)
         self._parameters(run_id, parameters(record), held)
         files = self._files(run)
         for name in ARTIFACTS:
-            if name not in held.files:
+            if held.files.get(name) != (item.folder / name).stat().st_size:
                 files.log_artifact(str(item.folder / name))
         self._texts(files, self._settings(record), held.files)
         self._grids(run_id, grids(item), held)
@@ -154,6 +157,7 @@ class Writer:
         kinds = [name for name in run.data.tags if name.isupper() and name not in group.tags]
         for kind in kinds:
             self.client.delete_tag(run_id, kind)
+        self.restate(run, {STATE: CURRENT})
         figures = json.dumps({name: value[:16] for name, value in group.sent.items()})
         self.tag(run_id, {**group.tags, "cgm.figures": figures, STATE: CURRENT, DIGEST: digest})
         if end is None:
@@ -192,10 +196,10 @@ class Writer:
         run = self.client.get_run(run_id)
         points = {(name, point.step): point.value for name in run.data.metrics for point in self.client.get_metric_history(run_id, name)}
         files = self._files(run)
-        names = {file.path for file in files.list_artifacts()}
-        images = [Path(file.path).name for file in files.list_artifacts("images")] if "images" in names else []
+        sizes = {file.path: file.file_size or 0 for file in files.list_artifacts()}
+        images = [Path(file.path).name for file in files.list_artifacts("images")] if "images" in sizes else []
         steps = {int(name.split("%step%")[1].split("%")[0]) for name in images if "%step%" in name and name.endswith(".png")}
-        return Held(points, set(run.data.params), names, steps)
+        return Held(points, set(run.data.params), sizes, steps)
 
     def _points(self, run_id: str, points: Sequence[Metric], held: Held) -> None:
         new = [point for point in points if (point.key, point.step) not in held.points]
@@ -221,9 +225,9 @@ class Writer:
         path = self.root / PARAMS
         return {**texts, PARAMS: path.read_text(encoding="utf-8")} if path.is_file() else texts
 
-    def _texts(self, files: ArtifactRepository, texts: Mapping[str, str], there: set[str]) -> None:
+    def _texts(self, files: ArtifactRepository, texts: Mapping[str, str], there: Mapping[str, int]) -> None:
         for name, text in texts.items():
-            if name not in there:
+            if there.get(name) != len(text.encode()):
                 with tempfile.TemporaryDirectory() as folder:
                     path = Path(folder) / name
                     path.write_text(text, encoding="utf-8")
@@ -241,13 +245,13 @@ class Writer:
 
 
 def _others(held: Held, points: Sequence[Metric]) -> bool:
-    """Whether these points are of another training: it has other values where the curves begin."""
+    """Whether these points are of another training, or another evaluation: it has other values where the curves begin, or at the end."""
     common = [point for point in points if (point.key, point.step) in held.points and not point.key.startswith(TIMING)]
     first = sorted({point.step for point in common})[:FIRST_STEPS]
     return any(
         not math.isclose(point.value, held.points[point.key, point.step], rel_tol=SAME, abs_tol=1e-12)
         for point in common
-        if point.step in first
+        if point.step in first or point.key.startswith(FINAL)
     )
 
 
