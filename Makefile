@@ -43,11 +43,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# MLflow's pages on this machine only; first brings them up to date with the files.
+# MLflow's pages on this machine only; they follow the files, also of trainings that go on. Another port: make ui PORT=5001
 ui: setup
-	$(BIN)/python -m pipeline.track
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
-	  --backend-store-uri "$$($(BIN)/python -c 'from cgm.experiment.reading import load_params; print(load_params().tracking.uri)')"
+	@$(BIN)/python -m pipeline.ui $(PORT)
 
 # The same stages through DVC, one at a time; a run that fails stops no other, and the report is made without it.
 repro: export PATH := $(CURDIR)/$(BIN):$(PATH)

@@ -1,7 +1,8 @@
 """The ``cgm`` command: ``doctor`` looks at the machine, ``experiment`` chooses what to run, ``add`` and ``remove`` enter a dataset
 of one's own and take it out, ``new-method`` and ``check-method`` help with a method of one's own, ``check`` validates the experiment,
 ``weights`` downloads the published networks that it needs, ``translate`` uses what was trained, ``conditions`` gives a model from elsewhere
-what to translate; ``claims`` says what becomes of the claims; ``verify``, ``compare`` and ``cite`` are for reports."""
+what to translate; ``claims`` says what becomes of the claims; ``follow`` keeps MLflow in line with the files; ``verify``, ``compare`` and
+``cite`` are for reports."""
 
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ from pipeline import (
     cite_command,
     claims_command,
     compare_command,
+    follow_command,
     params_text,
     score_command,
     stage_table,
@@ -98,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checked.add_argument("place", metavar="METHOD", help="my_losses/focal.py:FocalFrequency, package.module:Class, or one of ours")
     checked.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of its entry")
     translate_command.add_parser(commands)
-    for command in (score_command, claims_command, verify_command, compare_command, cite_command):
+    for command in (score_command, claims_command, verify_command, compare_command, cite_command, follow_command):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -141,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             compare_command.main(arguments)
         elif arguments.command == "cite":
             cite_command.main(arguments)
+        elif arguments.command == "follow":
+            follow_command.main(arguments)
         elif arguments.command == "claims":
             claims_command.main(arguments, PARAMS)
         elif arguments.command == "new-method":

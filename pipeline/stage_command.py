@@ -35,7 +35,7 @@ TIMINGS = Path("build/timings")
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def main(stage: Callable[..., None], keys: Sequence[str] = (), argv: Sequence[str] | None = None) -> None:
+def main(stage: Callable[..., object], keys: Sequence[str] = (), argv: Sequence[str] | None = None) -> None:
     """Parse ``key=value`` arguments, load ``params.yaml``, call ``stage(params, **values)``.
 
     ``dataset``, ``method`` and ``seed`` are checked against ``params.yaml``; ``seed`` arrives as an int.

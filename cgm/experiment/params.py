@@ -49,6 +49,11 @@ class Params(Model):
     """Unpaired datasets, and the methods that train on every one of them."""
 
     @property
+    def tracked_as(self) -> str:
+        """The name of MLflow's experiment: each experiment of ``experiments/`` has one of its own."""
+        return f"{self.tracking.experiment}-{self.experiment}"
+
+    @property
     def all_datasets(self) -> dict[str, Dataset]:
         return {**self.datasets, **self.unpaired.datasets}
 

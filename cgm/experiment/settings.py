@@ -7,8 +7,9 @@ in :mod:`cgm.networks.settings`.
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cgm.core.registry import Entry
 from cgm.core.settings import Count, Fraction, Model, NonNegative, Positive
@@ -151,4 +152,17 @@ class Tracking(Model):
     """Where MLflow keeps its records, and under which name."""
 
     uri: str = "sqlite:///mlflow.db"
+    """A file of this folder's, or a tracking server: ``http://127.0.0.1:5000``. It holds no password: those are for the environment."""
     experiment: str = "cgm"
+    """What the names of MLflow's experiments begin with: ``cgm-default``, ``cgm-smoke``, one for each ``experiment``."""
+
+    @field_validator("uri")
+    @classmethod
+    def _no_secrets(cls, uri: str) -> str:
+        parts = urlsplit(uri)
+        if parts.password is not None or (parts.scheme.startswith("http") and parts.username is not None):
+            raise ValueError(
+                "holds a name or password, expected none in a file; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (of a "
+                "database: PGPASSWORD) in the environment"
+            )
+        return uri

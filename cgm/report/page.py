@@ -179,7 +179,7 @@ def _tracked(params: Params, dataset: str, method: str) -> str:
     server, whose experiments have whatever numbers, the experiment by its name."""
     uri = params.tracking.uri
     if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/#/experiments?experimentSearchFilter={quote(params.tracking.experiment)}"
+        return f"{uri.rstrip('/')}/#/experiments?experimentSearchFilter={quote(params.tracked_as)}"
     search = f"tags.dataset = '{dataset}' and tags.method = '{method}'"
     return f"{MLFLOW}/#/experiments/1/runs?searchFilter={quote(search)}"
 

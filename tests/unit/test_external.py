@@ -144,7 +144,7 @@ def test_mlflow_takes_them(made: tuple[Path, Params], tmp_path: Path) -> None:
     with chdir(tmp_path):
         track.track(params)
         client = MlflowClient("sqlite:///mlflow.db")
-        (experiment,) = (each for each in client.search_experiments() if each.name == params.tracking.experiment)
+        (experiment,) = (each for each in client.search_experiments() if each.name == params.tracked_as)
         runs = {run.data.tags["cgm.name"]: run for run in client.search_runs([experiment.experiment_id])}
     assert "device" not in runs[f"{DATASET}/theirs/0"].data.tags
     values = [runs[f"{DATASET}/{method}/0"].data.metrics["final/mae"] for method in ("mae", "theirs")]

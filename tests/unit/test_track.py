@@ -12,64 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
+from tracked import artifacts_in, every_run, experiment, held, write_run
 
 from cgm.core.errors import UserError
-from cgm.core.files import read_json, write_json, write_text
-from cgm.experiment.params import Params
-from cgm.experiment.reading import parse_params
-from pipeline.track import NAME, PARENT, RECORD, flatten, track
+from cgm.core.files import read_json, write_json
+from pipeline.track import RECORD, track
+from pipeline.tracking.record import NAME, PARENT, STATE, SUCCESSOR, SUPERSEDED, UNLISTED, flatten
 
 ROOT = Path(__file__).parents[2]
-
-
-def experiment(folder: Path, seeds: tuple[int, ...] = (0, 1), uri: str | None = None) -> Params:
-    raw = yaml.safe_load((ROOT / "experiments/smoke.yaml").read_text())
-    raw |= {"seeds": list(seeds), "methods": {"mae": {}, "pix2pix": {}}, "unpaired": {"datasets": {}, "methods": {}}}
-    raw["tracking"] = {"uri": uri or f"sqlite:///{folder}/mlflow.db", "experiment": "cgm"}
-    return parse_params(raw)
-
-
-def write_run(folder: Path, method: str, seed: int, mae: float, status: str = "ok") -> Path:
-    place = folder / "results/openmoji" / method / str(seed)
-    write_text(place / "history.csv", "kimg,step,learning_rate,G/l1,val/mae\n0.008,1,0.0002,1.5,\n0.016,2,0.0001,0.75,0.25\n")
-    config = {"method": {"l1_weight": 100.0}, "compute": {"threads": 1}}
-    record = {
-        "dataset": "openmoji", "method": method, "seed": seed, "status": status, "reason": "" if status == "ok" else "the loss is inf",
-        "config": config, "supervision": "paired", "device": "CPU", "precision": "float32", "data_sha256": "d", "code_sha256": "c",
-        "seconds": 2.0, "images_per_second": 8.0, "kimg": 0.016,
-    }  # fmt: skip
-    write_json(place / "run.json", record)
-    write_json(place / "metrics.json", {"status": status, "metrics": {"mae": mae, "fid": None}})
-    (place / "grid.png").write_bytes(b"grid")
-    (place / "model.safetensors").write_bytes(b"model")
-    return place
-
-
-def held(params: Params) -> dict[str, MlflowRun]:
-    client = MlflowClient(params.tracking.uri)
-    found = client.get_experiment_by_name("cgm")
-    assert found is not None
-    runs = client.search_runs([found.experiment_id], max_results=1000)
-    by_name = {run.data.tags[NAME]: run for run in runs}
-    assert len(by_name) == len(runs)
-    return by_name
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty sqlite store: making one takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, store: Path) -> Path:
-    shutil.copy(store, tmp_path / "mlflow.db")
-    return tmp_path
 
 
 def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
@@ -82,7 +33,7 @@ def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
     assert set(runs) == {"openmoji/pix2pix", "openmoji/pix2pix/0", "openmoji/pix2pix/1"}
     run = runs["openmoji/pix2pix/1"]
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"method.l1_weight": "100.0", "compute.threads": "1"}
+    assert run.data.params == {"l1_weight": "100.0"}
     assert run.data.metrics["final/mae"] == 0.75
     assert "final/fid" not in run.data.metrics
     assert run.data.tags["supervision"] == "paired"
@@ -92,46 +43,77 @@ def test_logs_parameters_curves_metrics_and_artifacts(folder: Path) -> None:
     curve = client.get_metric_history(run.info.run_id, "G/l1")
     assert [(point.step, point.value) for point in curve] == [(8, 1.5), (16, 0.75)]
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val/mae")] == [16]
-    names = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert names == {"run.json", "metrics.json", "grid.png", "model.safetensors"}
+    assert artifacts_in(params, run) == {"run.json", "metrics.json", "grid.png", "model.safetensors", "config.json"}
     assert list((folder / "mlartifacts").rglob("model.safetensors"))
     parent = runs["openmoji/pix2pix"].data.metrics
     assert parent["mean/mae"] == 0.5
-    assert parent["sd/mae"] == pytest.approx(0.125**0.5)
+    assert parent["n/mae"] == 2
+    t = 12.706204736  # of one degree of freedom, at 97.5%
+    assert parent["half_width/mae"] == pytest.approx(t * 0.25)
+    assert artifacts_in(params, runs["openmoji/pix2pix"], "grids") == {"grids/seed-0.png", "grids/seed-1.png"}
     assert set(read_json(folder / RECORD)) == {"openmoji/pix2pix/0", "openmoji/pix2pix/1"}
 
 
-def test_only_what_changed_is_rewritten(folder: Path) -> None:
+def test_only_what_changed_is_rewritten_and_what_was_before_is_kept(folder: Path) -> None:
     params = experiment(folder)
     for method in ("mae", "pix2pix"):
         for seed in (0, 1):
             write_run(folder, method, seed, 0.5)
-    track(params, folder)
+    assert track(params, folder).written
     before = held(params)
-    track(params, folder)
+    assert track(params, folder).written == []
     assert {name: run.info.run_id for name, run in held(params).items()} == {name: run.info.run_id for name, run in before.items()}
 
-    write_run(folder, "pix2pix", 1, 0.1)
+    place = write_run(folder, "pix2pix", 1, 0.1)
     track(params, folder)
     after = held(params)
-    changed = {name for name in after if after[name].info.run_id != before[name].info.run_id}
-    assert changed == {"openmoji/pix2pix", "openmoji/pix2pix/1"}
+    assert {name for name in after if after[name].info.run_id != before[name].info.run_id} == {"openmoji/pix2pix/1"}
     assert after["openmoji/pix2pix"].data.metrics["mean/mae"] == pytest.approx(0.3)
     for seed in (0, 1):
         assert after[f"openmoji/pix2pix/{seed}"].data.tags[PARENT] == after["openmoji/pix2pix"].info.run_id
 
+    old = MlflowClient(params.tracking.uri).get_run(before["openmoji/pix2pix/1"].info.run_id)
+    assert old.info.lifecycle_stage == "active"
+    assert old.data.tags[STATE] == SUPERSEDED
+    assert old.data.tags[SUCCESSOR] == after["openmoji/pix2pix/1"].info.run_id
+    earlier = MlflowClient(params.tracking.uri).get_run(old.data.tags[PARENT])  # one row, unfolded by hand, the last of all
+    assert earlier.data.tags[NAME] == "earlier runs"
+    assert earlier.info.start_time < min(run.info.start_time for run in every_run(params))
+    assert old.data.metrics["final/mae"] == 0.5
+    assert artifacts_in(params, old) >= {"model.safetensors"}
 
-def test_takes_finished_runs_only_and_drops_those_no_longer_listed(folder: Path) -> None:
+    shutil.rmtree(place)  # the earlier results come back, from DVC's cache for example: so does their run
+    write_run(folder, "pix2pix", 1, 0.5)
+    assert set(track(params, folder).written) == {"openmoji/mae", "openmoji/pix2pix"}  # the parents; no seed
+    again = held(params)
+    assert again["openmoji/pix2pix/1"].info.run_id == old.info.run_id
+    assert SUCCESSOR not in again["openmoji/pix2pix/1"].data.tags
+    assert len(every_run(params)) == 7
+
+
+def test_a_training_that_is_repeated_with_the_same_outcome_is_the_same_run(folder: Path) -> None:
+    params = experiment(folder)
+    place = write_run(folder, "mae", 0, 0.5)
+    track(params, folder)
+    write_json(place / "run.json", read_json(place / "run.json") | {"seconds": 99.0, "images_per_second": 1.0, "resumed": 3})
+    assert track(params, folder).written == []
+
+
+def test_takes_finished_runs_only_and_sets_apart_those_no_longer_listed(folder: Path) -> None:
     params = experiment(folder)
     for seed in (0, 1):
         write_run(folder, "mae", seed, 0.5)
-    (write_run(folder, "pix2pix", 0, 0.5) / "metrics.json").unlink()
+    (write_run(folder, "pix2pix", 0, 0.5) / "history.csv").unlink()
     track(params, folder)
     assert set(held(params)) == {"openmoji/mae", "openmoji/mae/0", "openmoji/mae/1"}
 
     fewer = experiment(folder, seeds=(0,))
     track(fewer, folder)
     assert set(held(fewer)) == {"openmoji/mae", "openmoji/mae/0"}
+    (apart,) = (run for run in every_run(fewer) if run.data.tags[STATE] == UNLISTED)
+    assert (apart.data.tags[NAME], apart.info.lifecycle_stage) == ("openmoji/mae/1", "active")
+    track(params, folder)
+    assert held(params)["openmoji/mae/1"].info.run_id == apart.info.run_id
 
 
 def test_diverged_runs_are_marked_and_left_out_of_the_mean(folder: Path) -> None:
@@ -158,7 +140,7 @@ def test_an_interrupted_write_is_made_good(folder: Path, monkeypatch: pytest.Mon
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "log_artifact", killed)
+        patch.setattr(MlflowClient, "set_terminated", killed)
         with pytest.raises(Killed):
             track(params, folder)
     assert (place / "model.safetensors").read_bytes() == model
@@ -184,8 +166,8 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     """MLflow is killed while it makes its database; the next call makes it."""
     params = experiment(tmp_path)
     write_run(tmp_path, "mae", 0, 0.1)
-    script = "import sys; from pipeline.track import make_store; make_store(sys.argv[1])"
-    process = subprocess.Popen([sys.executable, "-c", script, params.tracking.uri], cwd=ROOT, stderr=subprocess.DEVNULL)
+    script = "import sys; from pathlib import Path; from pipeline.tracking.store import make_database; make_database(Path(sys.argv[1]))"
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "mlflow.db")], cwd=ROOT, stderr=subprocess.DEVNULL)
     new = tmp_path / "mlflow.db.new/mlflow.db"
     while not (new.exists() and new.stat().st_size > 200_000):
         assert process.poll() is None
@@ -202,5 +184,5 @@ def test_a_store_that_is_half_made_is_named(tmp_path: Path) -> None:
     params = experiment(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute("CREATE TABLE review_queues (queue_id VARCHAR(36))")
-    with pytest.raises(UserError, match=r"mlflow\.db: MLflow can't use this database .*already exists.*; if a process was killed"):
+    with pytest.raises(UserError, match=r"mlflow\.db: is no whole database of MLflow's; `python -m pipeline\.track --rebuild`"):
         track(params, tmp_path)

@@ -108,6 +108,6 @@ def test_a_kill_while_the_report_is_written(project: Project, tmp_path: Path) ->
 
     outcome = killed.snakemake()
     assert outcome.code == 0, outcome.output[-4000:]
-    assert outcome.executed == {"report"}
+    assert outcome.executed == {"report", "track"}
     assert not (killed.folder / agreement.BACKUPS / "reports").exists()
     killed.assert_agreed()
