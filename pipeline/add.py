@@ -143,7 +143,7 @@ def _entry(places: Sequence[str], more: Mapping[str, Any], options: Mapping[str,
 
 def _looks_paired(found: Found) -> bool:
     """Whether training conditions have a target of their name and shape, or of one that differs by an affix of the whole side."""
-    from cgm.data.gather import by_affix
+    from cgm.data.pairing import by_affix
 
     a, b = ({item.id: item for item in found.get("train", {}).get(side, [])} for side in "AB")
     both, most = a.keys() & b.keys(), max(len(a), len(b))
@@ -156,7 +156,7 @@ def _looks_paired(found: Found) -> bool:
 
 def _of_one_shape(pairs: Sequence[tuple[Item, Item]]) -> bool:
     """Whether both of nearly every pair have the same shape; what can't be read says nothing."""
-    from cgm.data.gather import one_shape
+    from cgm.data.pairing import one_shape
     from cgm.data.raster import Job
     from cgm.data.survey import look
 

@@ -34,6 +34,7 @@ from cgm.report.tables import TABLES
 from pipeline import filters
 from pipeline.code import Code, places_of, training_code
 from pipeline.stage_command import main
+from pipeline.stage_table import looks_on
 from pipeline.weights import prospects
 
 FOLDER = Path("build/inputs")
@@ -77,7 +78,9 @@ def contents(params: Params, root: Path = Path()) -> dict[str, dict[str, Any]]:
     files["weights.json"] = _entry(code.fingerprint("pipeline.weights"), prospects(params, root))
     files["filters.json"] = _entry(code.fingerprint("pipeline.filters"), filters.identity(params))
     for stage in ("reference", "evaluate"):
-        files[f"{stage}.json"] = _entry(code.fingerprint(f"pipeline.{stage}", _looks(params)), _defaults(Evaluation))
+        files[f"{stage}.json"] = _entry(
+            code.fingerprint(f"pipeline.{stage}", _looks(params)), {**_defaults(Evaluation), "looks_on": looks_on(params.evaluation)}
+        )
     files["track.json"] = _entry(code.fingerprint("pipeline.track"), {})
     files["report.json"] = _entry(report_code(params, code), {})
     code.save()

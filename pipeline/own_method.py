@@ -95,7 +95,8 @@ def check(place: str, settings: dict[str, Any]) -> bool:
     if not own.is_place(place) and place not in METHODS and (known := _implementation(place)):
         raise UserError(f"{place}: is an entry of params.yaml, expected what it is an entry of; run cgm check-method {known}")
     needs_pairs = METHODS[place].needs_pairs
-    from cgm.training.conformance import CHECKS, Subject, fault
+    from cgm.training.conformance import CHECKS, fault
+    from cgm.training.subject import Subject
 
     torch.set_num_threads(1)  # more have nothing to share in networks this small, and wait for each other where others compute
     good = True

@@ -17,7 +17,7 @@ from cgm.data.prepared import open_prepared
 from cgm.evaluation import competence
 from cgm.evaluation.baselines import reference_rows
 from cgm.evaluation.evaluate import Another
-from cgm.evaluation.judges import Judge, device_of, load_judge, missing
+from cgm.evaluation.judges import Judge, device_name, device_of, load_judge, missing
 from cgm.evaluation.reference import Reference, Stored, build_reference
 from cgm.experiment import paths
 from cgm.experiment.params import Params
@@ -52,6 +52,7 @@ def run(params: Params, dataset: str) -> None:
             folder / "scores.json",
             {
                 "dataset": dataset,
+                "device": device_name(config),
                 "judge": {"name": judge.name, "sha256": judge.sha256},
                 "others": [{"name": other.name, "sha256": other.judge.sha256 if other.judge else None} for other in others],
                 "rows": rows,

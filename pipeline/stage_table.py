@@ -15,11 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cgm.core.errors import UserError
 from cgm.experiment.params import Params
 from cgm.experiment.reading import parse_params, read_yaml
+from cgm.experiment.settings import Evaluation
 from cgm.methods import METHODS
 
 KEPT = "it out as in experiments/default.yaml"
@@ -39,7 +40,9 @@ class Work:
     computes: bool = False
     """It runs torch: ``compute.threads`` threads and one slot."""
     gpu: bool = False
-    """On a GPU, if one is used. What measures outputs stays on the CPU, so that every run is measured alike."""
+    """On a GPU, if one is used."""
+    looks: bool = False
+    """It measures outputs: on a GPU only with ``evaluation.device: auto``, so that every run is measured alike."""
     all_cores: bool = False
     """It works in several processes: nothing that computes runs beside it."""
     local: bool = False
@@ -211,7 +214,8 @@ class Table:
     def gpus(self, stage: Stage) -> int:
         """``cuda`` asks for one wherever the job is going to run, ``auto`` looks at this machine."""
         device = self.params.compute.device
-        return int(stage.work.gpu and (device == "cuda" or (device == "auto" and cuda_present())))
+        trains = stage.work.gpu and (device == "cuda" or (device == "auto" and cuda_present()))
+        return int(trains or (stage.work.looks and looks_on(self.params.evaluation) == "cuda"))
 
     def priority(self, stage: Stage) -> int:
         """Data first, then trainings, then the rest. Of jobs that could start, Snakemake starts the one with the highest."""
@@ -262,6 +266,11 @@ def cuda_present() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return False
     return Path("/dev/nvidiactl").exists() or any(Path("/proc/driver/nvidia/gpus").glob("*"))
+
+
+def looks_on(evaluation: Evaluation) -> Literal["cpu", "cuda"]:
+    """Where judges and LPIPS look, as far as this machine can tell: on a cluster a node may have what it hasn't."""
+    return "cuda" if evaluation.device == "auto" and cuda_present() else "cpu"
 
 
 def _paths(entries: list[str | dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,50 +8,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cgm.core.errors import UserError
 from cgm.core.words import plural
 from cgm.data import layouts, splits
+from cgm.data.findings import Looks, Report, enumerated, odd_colours, odd_values, short, told
 from cgm.data.layouts import Found, Item
 from cgm.data.listing import SIDES, SPLITS, Picture, write_listing
+from cgm.data.pairing import paired_up
 from cgm.data.raster import Job
 from cgm.data.reading import reading_of
-from cgm.data.sources.source import SIDES_OF
-from cgm.data.survey import Look, said_on_error_output, survey
+from cgm.data.survey import Look, survey
 
 if TYPE_CHECKING:
     from cgm.data.sources.files import FileSettings
 
 LOST_AT_MOST = 0.01
 """Share of the pairs that may be unusable before ``unusable: auto`` stops."""
-DRAWINGS, PHOTOGRAPHS = "drawings on the ground", "photographs or the like"
-NAMED = 10
-"""How many files a message lists; the card lists all."""
-DARK_BELOW, USED_BELOW = 32, 0.25
-"""What one says something about: pictures of 8 bits whose values all lie below the one, deeper ones that use less than the other of their
-range."""
 NARROWEST = 0.95
 """Width ÷ height from which on half a file is taken for a picture of its own."""
 FEWEST = 8
 """Training images of a side, after splits are carved, with which all metrics have a meaning."""
-
-
-@dataclass
-class Report:
-    """What a person should hear of a folder; ends in the card."""
-
-    layout: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    unusable: list[tuple[str, str]] = field(default_factory=list)
-    """File and reason."""
-    passed_over: list[str] = field(default_factory=list)
-
-
-Looks = dict[tuple[Path, str], Look]
 
 
 def gather(
@@ -79,10 +58,10 @@ def gather(
     if report.layout == "side-by-side" and settings.layout == "auto":
         _expect_halves(looks, base)
     if paired and not single:
-        sides = _paired(sides, looks, report, base, settings)
+        sides = paired_up(sides, looks, report, base)
     sides = _usable(sides, looks, report, settings, base, paired=paired, name=name)
-    _values(sides, looks, report, settings)
-    _colours(sides, looks, report, settings)
+    odd_values(sides, looks, report, settings)
+    odd_colours(sides, looks, report, settings)
     groups = _groups(sides, looks, settings, report, base, paired=paired or single)
     aligned = paired or settings.hidden_pairs
     sides = _carved(sides, groups, base, report, aligned=aligned)
@@ -103,7 +82,7 @@ def gather(
         "fit": "pad" if drawing else "crop",
         "augment": "shift" if drawing else "resize-crop",
         "settings": settings.read_by(),
-        "reading": _told(report, sides, looks, drawing, name),
+        "reading": told(report, sides, looks, drawing, name),
     }
 
 
@@ -120,9 +99,9 @@ def _beside(found: tuple[str, Found], roots: Sequence[Path], report: Report, bas
     if layout == "table":
         used |= {root if root.is_file() else root / layouts.TABLE for root in roots}
     for folder in layouts.folders_of(roots):
-        report.passed_over += [_short(path, base) for path in layouts.sidecars_below(folder) if path not in used]
+        report.passed_over += [short(path, base) for path in layouts.sidecars_below(folder) if path not in used]
         others = [path for path in layouts.pictures_below(folder) if path not in used]
-        for place, count in sorted(Counter(_short(path.parent, base) for path in others).items()):
+        for place, count in sorted(Counter(short(path.parent, base) for path in others).items()):
             report.notes.append(f"passed over {plural(count, 'file')} in {place}, no part of the layout")
 
 
@@ -152,7 +131,7 @@ def _looked_at(sides: Found, settings: FileSettings, name: str) -> Looks:
 
 def _pictures(sides: Found, looks: Looks, report: Report, base: Path) -> Found:
     """Less what is no picture, by its content."""
-    report.passed_over += sorted(_short(path, base) for path in {path for (path, _), look in looks.items() if not look.picture})
+    report.passed_over += sorted(short(path, base) for path in {path for (path, _), look in looks.items() if not look.picture})
     return {
         split: {side: [item for item in listed if looks[item.path, item.part].picture] for side, listed in by_side.items()}
         for split, by_side in sides.items()
@@ -170,90 +149,6 @@ def _expect_halves(looks: Looks, base: Path) -> None:
         )
 
 
-def _paired(sides: Found, looks: Looks, report: Report, base: Path, settings: FileSettings) -> Found:
-    """Each split with the same ids on both sides, in which a pair's names may differ by an affix of the whole side. What has no partner,
-    or one of another shape, is unusable; a test set without targets stays as it is."""
-    found: Found = {}
-    for split, by_side in sides.items():
-        if split == "test" and not by_side.get("B"):
-            found[split] = {"A": by_side["A"], "B": []}
-            report.notes.append(
-                "test holds conditions without targets: it is translated, and no metric that needs a target is computed on it"
-            )
-            continue
-        named = {side: _unique(by_side.get(side, []), base) for side in SIDES}
-        if not named["A"].keys() & named["B"].keys() and (renamed := by_affix(named)) is not None:
-            named, cut = renamed
-            report.notes.append(f"pairs are found by names {cut['A']} in A and {cut['B']} in B, * being what they share")
-        kept: dict[str, list[Item]] = {side: [] for side in SIDES}
-        for identity in sorted(named["A"].keys() | named["B"].keys()):
-            both = [named[side].get(identity) for side in SIDES]
-            a, b = both
-            if a is None or b is None:
-                alone = a or b
-                assert alone is not None
-                other = "B" if b is None else "A"
-                report.unusable.append((_short(alone.path, base), f"no picture of that name on side {other} of {split}"))
-                continue
-            first, second = looks[a.path, a.part], looks[b.path, b.part]
-            if not (first.problem or second.problem) and not one_shape(first, second):
-                sizes = f"{second.width}×{second.height} px beside {first.width}×{first.height} px of {_short(a.path, base)}"
-                report.unusable.append((_short(b.path, base), f"{sizes}: the pair doesn't align"))
-                continue
-            for side, item in (("A", a), ("B", b)):
-                kept[side].append(item)
-        found[split] = kept
-    return found
-
-
-def _unique(listed: Sequence[Item], base: Path) -> dict[str, Item]:
-    found: dict[str, Item] = {}
-    for item in listed:
-        if item.id in found:
-            raise UserError(
-                f"{_short(item.path, base)}: the same name as {_short(found[item.id].path, base)} but for the suffix; rename one of them"
-            )
-        found[item.id] = item
-    return found
-
-
-def by_affix(named: dict[str, dict[str, Item]]) -> tuple[dict[str, dict[str, Item]], dict[str, str]] | None:
-    """``0001_A`` and ``0001_B``: what all names of a side begin and end with is left out, if the rest pairs any.
-
-    ``named``: by side, then by name. Returns the same by what is left of the names, and what they look like, ``*_A``, by side.
-    """
-    found, cut = {}, {}
-    for side, items in named.items():
-        names = list(items)
-        if len(names) < 2:
-            return None
-        start, end = _shared_start(names), _shared_start([name[::-1] for name in names])[::-1]
-        if any(len(name) <= len(start) + len(end) for name in names):
-            end = ""
-        if any(len(name) <= len(start) for name in names):
-            start = ""
-        cut[side] = f"{start}*{end}"
-        short = {name: name[len(start) : len(name) - len(end)] for name in names}
-        found[side] = {short[name]: Item(short[name], item.path, item.part, item.group) for name, item in items.items()}
-        if len(found[side]) != len(items):
-            return None
-    if not found["A"].keys() & found["B"].keys():
-        return None
-    return found, cut
-
-
-def _shared_start(names: Sequence[str]) -> str:
-    least, most = min(names), max(names)
-    return least[: next((place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))]
-
-
-def one_shape(first: Look, second: Look) -> bool:
-    """Whether one is the other but for its size: B's height is A's, enlarged as its width is, to a pixel of rounding."""
-    if first.width == second.width:
-        return first.height == second.height
-    return abs(first.height * second.width / first.width - second.height) <= 1
-
-
 def _usable(sides: Found, looks: Looks, report: Report, settings: FileSettings, base: Path, *, paired: bool, name: str) -> Found:
     """Less what can't be read; with its partner where the reading is paired."""
     bad = {
@@ -263,7 +158,7 @@ def _usable(sides: Found, looks: Looks, report: Report, settings: FileSettings, 
         for item in listed
         if looks[item.path, item.part].problem
     }
-    report.unusable += {(_short(path, base), look.problem) for (path, part), look in looks.items() if look.problem and part != "right"}
+    report.unusable += {(short(path, base), look.problem) for (path, part), look in looks.items() if look.problem and part != "right"}
     partners = paired and settings.condition is None
 
     def stays(split: str, item: Item) -> bool:
@@ -282,80 +177,14 @@ def _usable(sides: Found, looks: Looks, report: Report, settings: FileSettings, 
         unpaired = "; if A and B aren't pairs, the dataset's place is unpaired.datasets, and not datasets (cgm add: --unpaired)"
         advice = unpaired if 10 * alone > left else ""
         raise UserError(
-            f"{base}: {lost} of {lost + left} {'pairs' if partners else 'pictures'} can't be used: {_listed(report.unusable)}; mend or "
+            f"{base}: {lost} of {lost + left} {'pairs' if partners else 'pictures'} can't be used: {enumerated(report.unusable)}; mend or "
             f"remove them, or set {name}.unusable: skip (cgm add: --set unusable=skip){advice}"
         )
     for split, by_side in kept.items():
         for side, listed in by_side.items():
             if not listed and sides[split][side]:
-                raise UserError(f"{base}: side {side} of {split}: none of its pictures can be used: {_listed(report.unusable)}")
+                raise UserError(f"{base}: side {side} of {split}: none of its pictures can be used: {enumerated(report.unusable)}")
     return kept
-
-
-def _listed(found: Sequence[tuple[str, str]]) -> str:
-    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return "; ".join(f"{file}: {reason}" for file, reason in found[:NAMED]) + more
-
-
-def _of_side(sides: Found, looks: Looks, side: str) -> list[Look]:
-    return [looks[item.path, item.part] for by_side in sides.values() for item in by_side.get(side, [])]
-
-
-def _values(sides: Found, looks: Looks, report: Report, settings: FileSettings) -> None:
-    """What the values look like: too few of a deep file's range, class numbers, clipping, several frames, odd widths."""
-    for side in SIDES:
-        seen = _of_side(sides, looks, side)
-        if not seen:
-            continue
-        deep = [look for look in seen if look.dtype != "uint8"]
-        if deep and reading_of(settings, side).value_range is None:
-            top = max(look.high for look in deep)
-            whole = 1.0 if deep[0].dtype.startswith("float") else 65535.0 if deep[0].dtype == "uint16" else max(65535.0, top)
-            report.facts[f"values of {side}"] = f"{deep[0].dtype}, {min(look.low for look in deep):g} to {top:g}"
-            if top < USED_BELOW * whole:
-                low = min(look.low for look in deep)
-                report.notes.append(
-                    f"side {side} holds {deep[0].dtype} values up to {top:g}, {100 * top / whole:.2g} % of their range, and is nearly"
-                    f" black; set value_range, for example {{{side}: [{low:g}, {top:g}]}}"
-                )
-        classes = [look for look in seen if look.classes]
-        if classes and settings.labels:
-            report.facts[f"classes of {side}"] = (
-                f"class numbers up to {max(look.high for look in classes):g} in {plural(len(classes), 'picture')}"
-            )
-        grey = all(look.dtype == "uint8" and not look.coloured for look in seen)
-        high = max(look.high for look in seen)
-        if grey and high < DARK_BELOW and not settings.labels:
-            report.notes.append(f"side {side} holds values up to {high:g} of 255 and is nearly black; class numbers? then set labels: true")
-        if clipped := sum(look.clipped for look in seen):
-            report.notes.append(f"side {side}: values outside of value_range are clipped in {plural(clipped, 'picture')}")
-        if several := sum(look.frames > 1 for look in seen):
-            report.notes.append(f"side {side}: the first picture is taken of {plural(several, 'file')} with several (animation, pages)")
-        if side == "A" and (odd := sum(look.odd for look in seen)):
-            report.notes.append(f"the middle column of {plural(odd, 'file')} of odd width belongs to neither picture")
-        if small := [look for look in seen if min(look.width, look.height) < SIDES_OF]:
-            least = min(small, key=lambda look: (min(look.width, look.height), look.width * look.height))
-            report.notes.append(
-                f"side {side}: {plural(len(small), 'picture')} with a side below {SIDES_OF} px, the least image_size, must be enlarged; the"
-                f" smallest has {least.width}×{least.height} px"
-            )
-
-
-def _colours(sides: Found, looks: Looks, report: Report, settings: FileSettings) -> None:
-    for side in SIDES:
-        seen = _of_side(sides, looks, side)
-        if seen and all(look.one_colour for look in seen) and len({look.thumb for look in seen}) == 1:
-            raise UserError(
-                f"side {side}: all {len(seen)} pictures are one and the same colour on the ground {settings.ground}, expected something to"
-                " see; set ground to another colour, or value_range"
-            )
-        if plain := sum(look.one_colour for look in seen):
-            report.facts[f"pictures of one colour in {side}"] = plain
-    everything = [*_of_side(sides, looks, "A"), *_of_side(sides, looks, "B")]
-    if settings.channels == 3 and not settings.labels and not any(look.coloured for look in everything):
-        report.notes.append("all pictures are grey; channels: 1 trains and evaluates them as such")
-    if settings.channels == 1 and (coloured := sum(look.coloured for look in everything)):
-        report.notes.append(f"{plural(coloured, 'coloured picture')} made grey (ITU-R 601 luma)")
 
 
 Groups = dict[tuple[str, str], str]
@@ -485,43 +314,6 @@ def _drawing(looks: Iterable[Look]) -> bool:
     """Whether these are drawings on the ground: nine of ten have it all around. Padding such a picture shows nowhere."""
     seen = list(looks)
     return sum(look.on_ground for look in seen) >= 0.9 * len(seen)
-
-
-def _told(report: Report, sides: Found, looks: Looks, drawing: bool, name: str) -> dict[str, Any]:
-    """Say what was found, and give it to the card."""
-
-    seen = [look for side in SIDES for look in _of_side(sides, looks, side)]
-    widths, heights = [look.width for look in seen], [look.height for look in seen]
-    counts = {split: {side: len(sides.get(split, {}).get(side, [])) for side in SIDES} for split in SPLITS}
-    spread = f"{min(widths)}×{min(heights)}" + (
-        f" to {max(widths)}×{max(heights)}" if len({*zip(widths, heights, strict=True)}) > 1 else ""
-    )
-    numbers = "; ".join(
-        f"{split} {count['A']} A, {count['B']} B" if count["A"] else f"{split} {count['B']}" for split, count in counts.items()
-    )
-    said_on_error_output(
-        name,
-        [
-            f"found {layouts.TITLES[report.layout]}: {numbers}; {spread} px; {DRAWINGS if drawing else PHOTOGRAPHS}",
-            *([f"passed over {plural(len(report.passed_over), 'file')}: no pictures"] if report.passed_over else []),
-            *([f"left out {len(report.unusable)}: {_listed(report.unusable)}"] if report.unusable else []),
-            *report.notes,
-        ],
-    )
-    return {
-        "layout": report.layout,
-        "sizes": spread,
-        "drawings": drawing,
-        "notes": report.notes,
-        "left_out": [{"file": file, "reason": reason} for file, reason in report.unusable],
-        "passed_over": {"count": len(report.passed_over), "files": report.passed_over[:NAMED]},
-        **report.facts,
-    }
-
-
-def _short(path: Path, base: Path) -> str:
-    """From ``base`` on, which messages start with, where the file lies there."""
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
 def _written(path: Path, out: Path) -> str:

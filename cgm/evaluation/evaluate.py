@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from cgm.core.errors import UserError
 from cgm.core.progress import PATIENCE, counted
 from cgm.core.seeds import numpy_generator
 from cgm.data.prepared import as_rgb
-from cgm.evaluation.judges import Judge, device_of, load_judge
+from cgm.evaluation.judges import Judge, device_name, device_of, load_judge
 from cgm.evaluation.look import look
 from cgm.evaluation.measures import Measure, key_of, network_of, planned
 from cgm.evaluation.metrics import METRICS, checks
@@ -135,7 +134,7 @@ def evaluate_outputs(
     for network in ("", *(other.name for other in others), *(each.name for each in variants if each)):
         columns |= found[network].columns
     result = {
-        "device": _device_name(config),
+        "device": device_name(config),
         "metrics": {key: value.value for key, value in values.items()},
         "judges": {key: measures[key].through for key in values},
         "n_real": {key: value.n_real for key, value in values.items()},
@@ -175,11 +174,6 @@ def _beside(
     if other.judge is None or other.reference is None:
         return other.reason
     return _view(outputs, prepared, opened(other.reference), config, other.judge, metrics, None, label)
-
-
-def _device_name(config: Evaluation) -> str:
-    device = device_of(config)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _value(metric: Metric, view: View | str) -> Value:

@@ -94,6 +94,12 @@ def device_of(config: Evaluation) -> torch.device:
     return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
 
+def device_name(config: Evaluation) -> str:
+    """Of :func:`device_of`, for the record: ``cpu``, or the GPU's own name."""
+    device = device_of(config)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def missing(root: Path = Path()) -> dict[str, str]:
     """The networks that could not be had, with the reason, as the stage ``weights`` left it; none where it hasn't run."""
     path = root / paths.WEIGHTS

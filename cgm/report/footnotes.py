@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -73,9 +74,20 @@ def judge_sentence(dataset: DatasetResult) -> str:
 
 
 def evaluated_on(dataset: DatasetResult) -> list[str]:
-    """A sentence where networks did not look on the CPU: the last digits are that device's."""
-    found = sorted({str(run.scores.get("device", "cpu")) for run in dataset.all_runs if run.ok})
-    return [f"Judges and LPIPS looked on: {labels.listing(found)}."] if found not in ([], ["cpu"]) else []
+    """Where networks looked: the last digits are that device's."""
+    runs = sorted({str(run.scores["device"]) for run in dataset.all_runs if run.ok})
+    if not runs:
+        return []
+    if dataset.reference_device in ("", *runs) and len(runs) == 1:
+        return [f"Judges and LPIPS looked on {_looked_on(runs)}."]
+    return [
+        f"Judges and LPIPS looked at outputs on {_looked_on(runs)}, at reals, floors and baselines on "
+        f"{_looked_on([dataset.reference_device])}: their last digits differ by device."
+    ]
+
+
+def _looked_on(devices: Sequence[str]) -> str:
+    return labels.listing(["the CPU" if device == "cpu" else device for device in devices])
 
 
 def counts_sentence(dataset: DatasetResult, metrics: tuple[str, ...]) -> str:

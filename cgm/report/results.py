@@ -150,6 +150,8 @@ class DatasetResult:
     """What is measured, by key."""
     references: tuple[Reference, ...]
     """Baselines, then floors."""
+    reference_device: str
+    """Where judges looked at the reals, floors and baselines; empty where the dataset has no reference."""
     untrained: dict[str, dict[str, float]]
     """What the mean image and the unchanged inputs measure on validation images; empty where that wasn't measured."""
 
@@ -287,6 +289,7 @@ def collect(params: Params, root: str | Path = ".", origin: Origin = UNKNOWN) ->
                 others=tuple(reference.get("others", ())),
                 measures=measures,
                 references=_references(reference.get("rows", []), path),
+                reference_device=reference.get("device", ""),
                 untrained=reference.get("validation", {}),
             )
         )

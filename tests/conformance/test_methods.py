@@ -20,24 +20,8 @@ from cgm.data.batches import Batch
 from cgm.methods import METHODS
 from cgm.methods.method import Method
 from cgm.methods.pool import ImagePool
-from cgm.training.conformance import (
-    CPU,
-    SIZE,
-    Subject,
-    batch,
-    colour_distance,
-    descends,
-    error,
-    fit,
-    keeps_global_streams,
-    keeps_inputs,
-    owns_gradients,
-    pictures,
-    steps,
-    stores_weights,
-    terms_of,
-    translates,
-)
+from cgm.training.conformance import descends, keeps_global_streams, keeps_inputs, owns_gradients, steps, stores_weights, translates
+from cgm.training.subject import CPU, SIZE, Subject, batch, colour_distance, error, fit, pictures, terms_of
 
 TRAINED = {name: method for name, method in METHODS.items() if issubclass(method, Method)}
 CASES = [(name, True) for name in TRAINED] + [(name, False) for name, method in TRAINED.items() if not method.needs_pairs]

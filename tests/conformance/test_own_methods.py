@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from cgm.experiment.reading import load_params
-from cgm.training.conformance import CHECKS, Subject, fault
+from cgm.training.conformance import CHECKS, fault
+from cgm.training.subject import Subject
 from pipeline import cli, own_method
 
 ROOT = Path(__file__).parents[2]

@@ -47,7 +47,9 @@ def write_inputs(root: Path, params: Params, *, diverged: tuple[str, ...] = (), 
     """Everything that ``params`` plans, but for the runs ``dataset/method/seed`` that are ``missing``."""
     for name in params.all_datasets:
         write_prepared(root / "data/prepared" / name, name, params.is_paired(name))
-        write_json(root / f"data/reference/{name}/scores.json", {"dataset": name, "judge": JUDGE, "rows": reference_rows(params)})
+        write_json(
+            root / f"data/reference/{name}/scores.json", {"dataset": name, "device": "cpu", "judge": JUDGE, "rows": reference_rows(params)}
+        )
     for run in params.runs():
         if str(run) not in missing:
             write_run(root, params, run, "diverged" if str(run) in diverged else "ok")
@@ -130,6 +132,7 @@ def metrics(params: Params, order: int, seed: int, stochastic: bool = False) -> 
     if not stochastic:
         values["intra_diversity"], notes["intra_diversity"] = None, "one output per condition"
     return {
+        "device": "cpu",
         "metrics": values,
         "judges": {key: measure.through for key, measure in measures.items()},
         "n_real": {key: 0 if values[key] is None else 10 for key in measures},

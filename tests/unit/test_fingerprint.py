@@ -13,7 +13,7 @@ import pytest
 
 from cgm.core.files import write_json
 from cgm.experiment.reading import load_params
-from pipeline import fingerprint
+from pipeline import fingerprint, stage_table
 from pipeline.code import CACHE
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +223,18 @@ def test_pictures_that_are_gone_run_nothing_again(tmp_path: Path) -> None:
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"another picture")
     assert fingerprint.contents(params, tmp_path)[name] != known
+
+
+def test_where_networks_look_counts_for_what_looks_alone(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``evaluation.device: auto`` the machine decides: a GPU that comes, or goes, measures anew."""
+    params = load_params(first / "params.yaml")
+    params = params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"device": "auto"})})
+    found = []
+    for there in (False, True):
+        monkeypatch.setattr(stage_table, "cuda_present", lambda there=there: there)
+        found.append(fingerprint.contents(params, first))
+    assert {name for name in found[0] if found[0][name] != found[1][name]} == SEEN
+    assert [each["evaluate.json"]["settings"]["looks_on"] for each in found] == ["cpu", "cuda"]
 
 
 def test_what_was_found_in_the_code_is_kept_by_its_hash(before: dict[str, object], first: Path, tmp_path: Path) -> None:

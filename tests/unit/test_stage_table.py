@@ -215,6 +215,19 @@ def test_gpu_is_claimed_only_where_there_is_one(tmp_path: Path, monkeypatch: pyt
     assert table.gpus(stage(table, "evaluate@openmoji-mae-0")) == 0
 
 
+@pytest.mark.parametrize(("device", "there", "expected"), [("cpu", True, 0), ("auto", False, 0), ("auto", True, 1)])
+def test_what_measures_claims_a_gpu_only_where_the_evaluation_asks_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, there: bool, expected: int
+) -> None:
+    monkeypatch.setattr(stage_table, "cuda_present", lambda: there)
+    raw = yaml.safe_load(project(tmp_path).joinpath("params.yaml").read_text())
+    edit(tmp_path, evaluation=raw["evaluation"] | {"device": device}, compute=raw["compute"] | {"device": "cpu"})
+    table = load_table(tmp_path)
+    assert table.gpus(stage(table, "evaluate@openmoji-mae-0")) == expected
+    assert table.gpus(stage(table, "reference@openmoji")) == expected
+    assert table.gpus(stage(table, "train@openmoji-mae-0")) == 0
+
+
 def test_no_shell_stays_between_an_engine_and_a_stage() -> None:
     assert {stage.command.split()[0] for stage in load_table(ROOT).stages.values()} == {"exec"}
 

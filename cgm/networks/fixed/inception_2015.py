@@ -12,7 +12,7 @@ INCEPTION_2015 = Fixed(
         short="Inception",
         citation="Szegedy et al., CVPR 2016; Heusel et al., NeurIPS 2017",
         protocol="as published for FID, by torch-fidelity's extractor: RGB resized to 299×299 px (bilinear as in TensorFlow 1, not "
-        "antialiased), float32 on the CPU; features: the 2048 of the last pooling",
+        "antialiased), float32; features: the 2048 of the last pooling",
     ),
     family="inception",
     published=Published(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cgm.networks.fixed.network import FixedNetwork
 
 AT_128 = (
-    "RGB resized to 128×128 px (antialiased bicubic), the network's published preprocessing, float32 on the CPU; "
+    "RGB resized to 128×128 px (antialiased bicubic), the network's published preprocessing, float32; "
     "features: the last map, averaged over its positions"
 )
 """How a judge sees an image, unless its record says otherwise."""
