@@ -25,6 +25,7 @@ HOST = "127.0.0.1"
 PORT = 5000
 ARTIFACTS = "mlartifacts"
 SERVER_LOG = Path("build/mlflow.log")
+PATIENCE = 20.0
 WORKERS = 2
 """Each takes about 300 MB."""
 
@@ -63,17 +64,20 @@ def serve(params: Params, port: int) -> None:
         store = open_store(params)
         page = address(f"http://{HOST}:{port}" if local else params.tracking.uri, open_experiment(store, params))
     home = store.home or Path.cwd()
+    following = threading.Thread(target=follow, kwargs={"stop": stop}, daemon=True)
     server = _start(store.uri, home / ARTIFACTS, port) if local else None
     try:
         if server is not None:
             _wait(server, port, stop)
         print(f"MLflow: {page}\nit follows trainings as they go ({LOG}); Ctrl-C ends it", flush=True)
-        threading.Thread(target=follow, kwargs={"stop": stop}, daemon=True).start()
+        following.start()
         while not stop.wait(0.5):
             if server is not None and server.poll() is not None:
                 raise UserError(f"MLflow's server ended with code {server.returncode}; {SERVER_LOG} says why")
     finally:
         stop.set()
+        if following.is_alive():
+            following.join(PATIENCE)  # a pass that is under way; cut short, it would be made good by the next call
         if server is not None:
             _end(server)
 

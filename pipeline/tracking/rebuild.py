@@ -13,7 +13,7 @@ from cgm.core.files import remove
 from cgm.experiment.params import Params
 from pipeline.tracking.files import finished_runs, live_runs
 from pipeline.tracking.reconcile import Reconciler
-from pipeline.tracking.store import SQLITE, Store, alone, database_of, make_database, move_others, open_store, set_aside, told
+from pipeline.tracking.store import SQLITE, Store, alone, database_of, make_database, move_others, open_store, set_aside, take_over, told
 
 
 def rebuild(params: Params, root: Path = Path()) -> None:
@@ -35,7 +35,7 @@ def rebuild(params: Params, root: Path = Path()) -> None:
             uri = f"{SQLITE}{folder / path.name}"
             Reconciler(Store(MlflowClient(tracking_uri=uri), uri, path.parent, ""), params, root).bring(finished, live)
             old = set_aside(path)
-            (folder / path.name).replace(path)
+            take_over(path, folder / path.name)
             move_others(path, old)
         finally:
             remove(folder)

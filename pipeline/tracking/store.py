@@ -203,14 +203,14 @@ def _explained(uri: str, text: str) -> str:
             said = said.replace(secret, "***")
     known = {
         ("out-of-date database schema", "Can't locate revision"): f"was written by another version of MLflow; {REBUILD}",
-        ("already exists", "no such table", "not a database", "malformed"): f"is no whole database of MLflow's; {REBUILD}",
+        ("OperationalError) table", "no such table", "not a database", "malformed"): f"is no whole database of MLflow's; {REBUILD}",
         ("database is locked",): "another process holds the database; end it (an MLflow server, a notebook), then run the command again",
         ("readonly database", "unable to open database"): "can't be written; change its permissions, or name another place",
         ("disk is full", "No space left", "disk I/O error"): "no room on the disk; free some, then run the command again",
         ("Connection refused", "Max retries exceeded", "Failed to establish", "timed out", "Connection aborted", "Connection reset"): (
             "no answer; start the server, then run the command again: nothing is lost"
         ),
-        ("401", "403", "Unauthorized", "Forbidden"): (
+        ("error code 401", "error code 403", "Unauthorized", "Forbidden"): (
             "the server wants to know who you are; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
         ),
     }
@@ -227,6 +227,17 @@ def set_aside(path: Path) -> Path:
     old.mkdir()
     shutil.copy2(path, old / path.name)
     return old / path.name
+
+
+def take_over(path: Path, new: Path) -> None:
+    """Put the database ``new`` in the place of ``path``: all of it or nothing. A server that has the old one open sees it at once."""
+    try:
+        with closing(sqlite3.connect(new)) as source, closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as target:
+            source.backup(target)
+    except sqlite3.OperationalError:  # another process holds it
+        raise
+    except sqlite3.DatabaseError:  # what lies there is no database
+        new.replace(path)
 
 
 def move_others(path: Path, old: Path) -> None:

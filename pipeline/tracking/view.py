@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
+from mlflow.exceptions import MlflowException
+
 from cgm.core.errors import UserError
 from cgm.experiment.params import Params
 from pipeline.tracking.record import NOTE
@@ -44,7 +46,12 @@ def open_experiment(store: Store, params: Params) -> str:
         f"mlflow.sharedViewState.{VIEW}": json.dumps(_view()),
     }
     if found is None:
-        return str(client.create_experiment(name, artifact_location=store.location(name), tags=wanted))
+        try:
+            return str(client.create_experiment(name, artifact_location=store.location(name), tags=wanted))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = client.get_experiment_by_name(name)  # another project has made it meanwhile
     if found.lifecycle_stage == "deleted":
         raise UserError(f"params.yaml: tracking.experiment: {name!r} lies in MLflow's bin; restore it there or choose another name")
     for key, value in wanted.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -40,10 +41,13 @@ def set_version(path: Path, version: str) -> None:
 
 @pytest.mark.parametrize("version", ["451aebb31d03", "ffffffffffff"])  # of MLflow 1.x, and of one that is yet to come
 def test_a_database_of_another_version_is_named_and_rebuilt(folder: Path, version: str) -> None:
-    params = experiment(folder)
     write_run(folder, "mae", 0, 0.5)
-    track(params, folder)
-    before = held(params)
+    track(experiment(folder), folder)
+    before = held(experiment(folder))
+    again = folder / "again"  # MLflow looks at the version of a database that it opens for the first time
+    shutil.copytree(folder / "results", again / "results")
+    shutil.copy(folder / "mlflow.db", again)
+    folder, params = again, experiment(again)
     set_version(folder / "mlflow.db", version)
     assert "mlflow.db: was written by another version of MLflow; `python -m pipeline.track --rebuild`" in refused(folder)
     rebuild(params, folder)
