@@ -1,0 +1,119 @@
+"""MLflow's registry: a model for each dataset × method, a version for each run, ``best`` for the best of them on validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+from cgm.core.errors import UserError
+from cgm.core.files import read_json
+
+BEST = "best"
+METRIC = "kid"
+"""By which the best is told, lower is better: of ``validation`` in ``metrics.json``, which the stage ``evaluate`` measures on the first
+validation images through the judge that leads. The test split chooses nothing."""
+TAG = f"validation.{METRIC}"
+SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run with a model."""
+
+    seed: int
+    run_id: str
+    model_id: str
+    folder: Path
+
+    @property
+    def validation(self) -> float | None:
+        """None where it was not measured, for ``val`` has fewer than two conditions."""
+        found: Mapping[str, Any] = read_json(self.folder / "metrics.json").get("validation") or {}
+        return found.get(METRIC)
+
+
+def name_of(dataset: str, method: str) -> str:
+    return f"{dataset}-{method}"
+
+
+def register(client: MlflowClient, dataset: str, method: str, experiment: str, entries: Sequence[Entry]) -> None:
+    """Bring the registered model of ``dataset`` × ``method`` into line with the runs that have a model.
+
+    ``experiment``: the name in ``params.yaml``. A run gets one version; versions of the experiment's earlier runs stay and are tagged
+    ``superseded``. Repeated, it writes nothing. Raises :class:`UserError` where the name is another dataset's and method's.
+    """
+    name, known = name_of(dataset, method), dict[str, ModelVersion]()
+    if entries or _registered(client, name):
+        _open(client, name, dataset, method)
+        known = {str(version.run_id): version for version in _versions(client, name)}
+    validation = {entry.run_id: entry.validation for entry in entries}
+    for entry in entries:
+        if entry.run_id not in known:
+            found = validation[entry.run_id]
+            tags = {"dataset": dataset, "method": method, "seed": str(entry.seed), "experiment": experiment}
+            known[entry.run_id] = client.create_model_version(
+                name,
+                f"models:/{entry.model_id}",
+                entry.run_id,
+                tags={**tags, **({TAG: repr(found)} if found is not None else {})},
+                description=f"{dataset}/{method}/{entry.seed} of the experiment {experiment}.",
+                await_creation_for=0,
+                model_id=entry.model_id,
+            )
+    earlier = [each for run_id, each in known.items() if run_id not in validation and each.tags.get("experiment") == experiment]
+    for version in earlier:
+        if SUPERSEDED not in version.tags:
+            client.set_model_version_tag(name, version.version, SUPERSEDED, "true")
+    judged = [(value, entry.seed, entry.run_id) for entry in entries if (value := validation[entry.run_id]) is not None]
+    if judged:
+        _point(client, name, str(known[min(judged)[2]].version))
+    elif any(BEST in version.aliases for version in earlier):
+        client.delete_registered_model_alias(name, BEST)
+
+
+def _open(client: MlflowClient, name: str, dataset: str, method: str) -> None:
+    found = _registered(client, name)
+    if found is None:
+        client.create_registered_model(
+            name,
+            {"dataset": dataset, "method": method},
+            f"The generators of {method} on {dataset}, a version for each run. `{BEST}` has the lowest {METRIC} on validation images.",
+        )
+    elif (found.tags.get("dataset"), found.tags.get("method")) not in ((dataset, method), (None, None)):
+        other = f"{found.tags.get('dataset')}/{found.tags.get('method')}"
+        raise UserError(
+            f"MLflow's registered model {name!r}: is that of {other}, and {dataset}/{method} needs it; rename one in params.yaml"
+        )
+
+
+def _registered(client: MlflowClient, name: str) -> RegisteredModel | None:
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return None
+
+
+def _versions(client: MlflowClient, name: str) -> Iterator[ModelVersion]:
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _point(client: MlflowClient, name: str, version: str) -> None:
+    """Let the alias stand on ``version``."""
+    found = _registered(client, name)
+    if found is None or str(found.aliases.get(BEST)) != version:
+        client.set_registered_model_alias(name, BEST, version)
