@@ -57,9 +57,9 @@ def dataset_input(prepared: Prepared, settings: Any) -> DatasetInput:
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
-def measured_on(prepared: Prepared | None, model_id: str | None, run_id: str) -> dict[str, str]:
-    """Arguments of a ``Metric`` that link it to the dataset and to the model, so far as there are any."""
-    links = {} if prepared is None else {"dataset_name": str(prepared.card["dataset"]), "dataset_digest": prepared.data_sha256[:DIGITS]}
+def measured_on(prepared: Prepared, model_id: str | None, run_id: str) -> dict[str, str]:
+    """Arguments of a ``Metric`` that link it to the dataset, and to the model if there is one."""
+    links = {"dataset_name": str(prepared.card["dataset"]), "dataset_digest": prepared.data_sha256[:DIGITS]}
     return {**links, **({} if model_id is None else {"model_id": model_id, "run_id": run_id})}
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Run
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from PIL import Image
@@ -75,11 +75,6 @@ def log_model(
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=round((record["kimg"] or 0) * 1000))])
     return str(logged.model_id)
-
-
-def models_of(run: Run) -> list[str]:
-    """The ids of a run's models: one, or none."""
-    return [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
 
 
 def has_generator(folder: Path, record: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json
@@ -43,12 +43,14 @@ def name_of(dataset: str, method: str) -> str:
     return f"{dataset}-{method}"
 
 
-def register(client: MlflowClient, dataset: str, method: str, experiment: str, entries: Sequence[Entry]) -> None:
+def register(client: MlflowClient, dataset: str, method: str, experiment: str, entries: Sequence[Entry], project: str = "") -> None:
     """Bring the registered model of ``dataset`` × ``method`` into line with the runs that have a model.
 
-    ``experiment``: the name in ``params.yaml``. A run gets one version; versions of the experiment's earlier runs stay and are tagged
-    ``superseded``. Repeated, it writes nothing. Raises :class:`UserError` where the name is another dataset's and method's.
+    ``experiment``: the name in ``params.yaml``; ``project``: this folder's on a store that others write to as well. A run gets one version;
+    versions of their earlier runs stay and are tagged ``superseded``. Repeated, it writes nothing. Raises :class:`UserError` where the
+    name is another dataset's and method's.
     """
+    ours = {"experiment": experiment, **({"project": project} if project else {})}
     name, known = name_of(dataset, method), dict[str, ModelVersion]()
     if entries or _registered(client, name):
         _open(client, name, dataset, method)
@@ -57,17 +59,21 @@ def register(client: MlflowClient, dataset: str, method: str, experiment: str, e
     for entry in entries:
         if entry.run_id not in known:
             found = validation[entry.run_id]
-            tags = {"dataset": dataset, "method": method, "seed": str(entry.seed), "experiment": experiment}
+            tags = {"dataset": dataset, "method": method, "seed": str(entry.seed), **ours}
             known[entry.run_id] = client.create_model_version(
                 name,
-                f"models:/{entry.model_id}",
+                client.get_logged_model(entry.model_id).artifact_location,  # MLflow looks for models:/… in the store of its own settings
                 entry.run_id,
                 tags={**tags, **({TAG: repr(found)} if found is not None else {})},
                 description=f"{dataset}/{method}/{entry.seed} of the experiment {experiment}.",
                 await_creation_for=0,
                 model_id=entry.model_id,
             )
-    earlier = [each for run_id, each in known.items() if run_id not in validation and each.tags.get("experiment") == experiment]
+    earlier = [
+        each
+        for run_id, each in known.items()
+        if run_id not in validation and {"experiment": each.tags.get("experiment"), **_project(each)} == ours
+    ]
     for version in earlier:
         if SUPERSEDED not in version.tags:
             client.set_model_version_tag(name, version.version, SUPERSEDED, "true")
@@ -78,19 +84,26 @@ def register(client: MlflowClient, dataset: str, method: str, experiment: str, e
         client.delete_registered_model_alias(name, BEST)
 
 
+def _project(version: ModelVersion) -> dict[str, str]:
+    return {"project": version.tags["project"]} if "project" in version.tags else {}
+
+
 def _open(client: MlflowClient, name: str, dataset: str, method: str) -> None:
     found = _registered(client, name)
     if found is None:
-        client.create_registered_model(
-            name,
-            {"dataset": dataset, "method": method},
-            f"The generators of {method} on {dataset}, a version for each run. `{BEST}` has the lowest {METRIC} on validation images.",
-        )
-    elif (found.tags.get("dataset"), found.tags.get("method")) not in ((dataset, method), (None, None)):
-        other = f"{found.tags.get('dataset')}/{found.tags.get('method')}"
-        raise UserError(
-            f"MLflow's registered model {name!r}: is that of {other}, and {dataset}/{method} needs it; rename one in params.yaml"
-        )
+        try:
+            client.create_registered_model(
+                name,
+                {"dataset": dataset, "method": method},
+                f"The generators of {method} on {dataset}, a version for each run. `{BEST}` has the lowest {METRIC} on validation images.",
+            )
+        except MlflowException as error:  # another project may have made it just now
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+        found = client.get_registered_model(name)
+    owner = f"{found.tags.get('dataset')}/{found.tags.get('method')}"
+    if owner != f"{dataset}/{method}":
+        raise UserError(f"MLflow's registered model {name!r}: is that of {owner}, and {dataset}/{method} needs it; rename one in params.yaml")
 
 
 def _registered(client: MlflowClient, name: str) -> RegisteredModel | None:

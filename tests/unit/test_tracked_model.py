@@ -39,8 +39,9 @@ from cgm.data.prepared import Prepared, open_prepared
 from cgm.experiment import paths
 from cgm.experiment.params import Params, Run
 from cgm.methods import left_weights
-from pipeline.track import NAME, track
+from pipeline.track import track
 from pipeline.tracking import model
+from pipeline.tracking.record import NAME
 from pipeline.tracking.registry import BEST, SUPERSEDED, Entry, register
 from pipeline.train import train
 from pipeline.translate import translate
@@ -411,7 +412,7 @@ def test_runs_link_to_their_dataset_and_model(tracked: tuple[Params, Path], prep
     params, folder = tracked
     track(params, folder)
     client = MlflowClient()
-    experiment = client.get_experiment_by_name(params.tracking.experiment)
+    experiment = client.get_experiment_by_name(params.tracked_as)
     assert experiment is not None
     runs = {run.data.tags[NAME]: run for run in client.search_runs([experiment.experiment_id])}
     run = runs[f"{DATASET}/mae/0"]
