@@ -49,7 +49,7 @@ WIDTH, HEIGHT = 1280, 800
 COLOURS = 128
 SECONDS = 240.0
 """How long a page or a training may take."""
-DISCRIMINATOR, LOSSES = "accuracy/D", ("val/pd", "val/mae", "gradient/G")
+DISCRIMINATOR = "accuracy/D"
 SETTLED = """() => !document.querySelector('[aria-busy="true"], .ant-skeleton, [class*="skeleton" i], [class*="Spinner" i]')"""
 
 
@@ -106,8 +106,8 @@ def compare(scene: Scene) -> None:
 
 def collapse(scene: Scene) -> None:
     """D's accuracy beside validation metrics, for the seeds of one method."""
-    chosen = f"tags.{LEVEL} = '{SEED}' AND tags.{STATE} = 'current' AND tags.dataset = '{scene.dataset}' AND tags.method = '{scene.adversarial}'"
-    _charts(scene, chosen, DISCRIMINATOR)
+    seeds = f"tags.{LEVEL} = '{SEED}' AND tags.{STATE} = 'current'"
+    _charts(scene, f"{seeds} AND tags.dataset = '{scene.dataset}' AND tags.method = '{scene.adversarial}'", DISCRIMINATOR)
 
 
 def _charts(scene: Scene, chosen: str, wanted: str) -> None:
@@ -217,7 +217,8 @@ def take(names: list[str]) -> None:
         _wait_for(lambda: _answers(server), "MLflow's server")
         client = MlflowClient(server)
         experiment = _wait_for(lambda: client.get_experiment_by_name(params.tracked_as), "the experiment").experiment_id
-        _wait_for(lambda: client.search_runs([experiment], f"tags.{LEVEL} = '{METHOD}' AND attributes.status = 'FINISHED'"), "finished runs")
+        whole = f"tags.{LEVEL} = '{METHOD}' AND attributes.status = 'FINISHED'"
+        _wait_for(lambda: client.search_runs([experiment], whole), "finished runs")
         found = client.search_runs([experiment], f"tags.{STATE} = 'current'", max_results=1000)
         runs = {each.data.tags[NAME]: each for each in found}
         with sync_playwright() as driver:

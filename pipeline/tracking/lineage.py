@@ -16,16 +16,16 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from cgm.data.prepared import Prepared, open_prepared
 from cgm.experiment import paths
 from cgm.experiment.params import Params
+from pipeline.tracking import model
 from pipeline.tracking.dataset import dataset_input, measured_on
 from pipeline.tracking.files import FinishedRun
-from pipeline.tracking.model import log_model
 from pipeline.tracking.registry import Entry, register
 from pipeline.tracking.store import Store
 
 LINEAGE, MODEL = "cgm.lineage", "cgm.model"
 REGISTERED = "cgm.registered"
 """Tag of a dataset × method: of which runs and models its versions are."""
-FORMAT = 1
+FORMAT = f"1.{model.FORMAT}"
 """Of datasets and models; a new one writes them again."""
 
 
@@ -67,7 +67,7 @@ class Lineage:
             return Linked()
         self.store.client.log_inputs(run_id, [dataset_input(prepared, self.params.all_datasets[item.run.dataset])])
         model_id = None if fresh else self._made_before(run_id)
-        model_id = model_id or log_model(self.store.client, self.experiment, run_id, item.folder, prepared, record, self.root)
+        model_id = model_id or model.log_model(self.store.client, self.experiment, run_id, item.folder, prepared, record, self.root)
         tags = {LINEAGE: _mark(prepared), **({MODEL: model_id} if model_id else {})}
         return Linked(tags, measured_on(prepared, model_id, run_id))
 
@@ -76,7 +76,7 @@ class Lineage:
         client = self.store.client
         whole = None
         for found in client.search_logged_models([self.experiment], f"source_run_id = '{run_id}'"):
-            if found.status == LoggedModelStatus.READY and whole is None:
+            if found.status == LoggedModelStatus.READY and found.tags.get(model.WRITTEN) == model.FORMAT and whole is None:
                 whole = found.model_id
             else:
                 client.delete_logged_model(found.model_id)
@@ -90,13 +90,13 @@ class Lineage:
 
         ``runs``: its seeds, with ids and tags in the store. Returns what is to be tagged; nothing where all is as it was.
         """
-        models = [(item, run_id, tags[MODEL]) for item, run_id, tags in runs if MODEL in tags]
-        text = [str(FORMAT), *(f"{item.digest} {run_id} {model}" for item, run_id, model in models)]
+        found = [(item, run_id, tags[MODEL]) for item, run_id, tags in runs if MODEL in tags]
+        text = [FORMAT, *(f"{item.digest} {run_id} {model_id}" for item, run_id, model_id in found)]
         mark = hashlib.sha256("\n".join(text).encode()).hexdigest()
-        if held.get(REGISTERED, "") == mark or (not models and REGISTERED not in held):
+        if held.get(REGISTERED, "") == mark or (not found and REGISTERED not in held):
             return {}
         dataset, method = group.split("/")
-        entries = [Entry(item.run.seed, run_id, model, item.folder) for item, run_id, model in models]
+        entries = [Entry(item.run.seed, run_id, model_id, item.folder) for item, run_id, model_id in found]
         register(self.store.client, dataset, method, self.params.experiment, entries, self.store.project)
         return {REGISTERED: mark}
 

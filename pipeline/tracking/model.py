@@ -40,6 +40,8 @@ from pipeline.tracking import cgm_generator
 
 NAME = "generator"
 """Of the model in its run."""
+WRITTEN, FORMAT = "cgm.format", "1"
+"""Tag of a model, and its value: of what its folder holds."""
 ROOMS = ("core", "data", "networks", "methods", "experiment")
 """The rooms of cgm that a generator needs, and what chooses the device."""
 MODULES = ("__init__.py", "training/__init__.py", "training/device.py")
@@ -65,7 +67,7 @@ def log_model(
         name=NAME,
         source_run_id=run_id,
         model_type=str(record["config"]["method"].get("generator", record["method"])),
-        tags={key: str(record[key]) for key in ("dataset", "method", "seed", "status", "supervision")},
+        tags={WRITTEN: FORMAT, **{key: str(record[key]) for key in ("dataset", "method", "seed", "status", "supervision")}},
         params={"generator_parameters": str(record["parameters"]["generator"]), "stochastic": str(record["stochastic"])},
     )
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json
@@ -50,45 +52,50 @@ def register(client: MlflowClient, dataset: str, method: str, experiment: str, e
     versions of their earlier runs stay and are tagged ``superseded``. Repeated, it writes nothing. Raises :class:`UserError` where the
     name is another dataset's and method's.
     """
-    ours = {"experiment": experiment, **({"project": project} if project else {})}
-    name, known = name_of(dataset, method), dict[str, ModelVersion]()
-    if entries or _registered(client, name):
-        _open(client, name, dataset, method)
-        known = {str(version.run_id): version for version in _versions(client, name)}
-    validation = {entry.run_id: entry.validation for entry in entries}
+    name, ours = name_of(dataset, method), {"experiment": experiment, **({"project": project} if project else {})}
+    if not entries and _registered(client, name) is None:
+        return
+    held = _open(client, name, dataset, method).aliases.get(BEST)  # versions that are searched for don't say theirs
+    # A version is known by its place: MLflow's own stores don't keep its model's id, and find models:/… in the store of their settings.
+    known, current = {str(version.source): version for version in _versions(client, name)}, set[str]()
+    judged: list[tuple[float, int, str]] = []
     for entry in entries:
-        if entry.run_id not in known:
-            found = validation[entry.run_id]
+        logged, found = client.get_logged_model(entry.model_id), entry.validation
+        place = str(logged.artifact_location)
+        if place not in known:
             tags = {"dataset": dataset, "method": method, "seed": str(entry.seed), **ours}
-            known[entry.run_id] = client.create_model_version(
+            known[place] = client.create_model_version(
                 name,
-                client.get_logged_model(entry.model_id).artifact_location,  # MLflow looks for models:/… in the store of its own settings
+                place,
                 entry.run_id,
                 tags={**tags, **({TAG: repr(found)} if found is not None else {})},
                 description=f"{dataset}/{method}/{entry.seed} of the experiment {experiment}.",
                 await_creation_for=0,
                 model_id=entry.model_id,
             )
-    earlier = [
-        each
-        for run_id, each in known.items()
-        if run_id not in validation and {"experiment": each.tags.get("experiment"), **_project(each)} == ours
-    ]
+        version = known[place]
+        if MLFLOW_MODEL_VERSIONS not in logged.tags:  # which a server sets, and the model's page shows
+            client.set_logged_model_tags(entry.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": version.version}])})
+        if SUPERSEDED in version.tags:  # earlier results that have come back
+            client.delete_model_version_tag(name, version.version, SUPERSEDED)
+        current.add(place)
+        if found is not None:
+            judged.append((found, entry.seed, str(version.version)))
+    earlier = [each for place, each in known.items() if place not in current and _whose(each) == ours]
     for version in earlier:
         if SUPERSEDED not in version.tags:
             client.set_model_version_tag(name, version.version, SUPERSEDED, "true")
-    judged = [(value, entry.seed, entry.run_id) for entry in entries if (value := validation[entry.run_id]) is not None]
-    if judged:
-        _point(client, name, str(known[min(judged)[2]].version))
-    elif any(BEST in version.aliases for version in earlier):
+    if judged and min(judged)[2] != str(held):
+        client.set_registered_model_alias(name, BEST, min(judged)[2])
+    elif not judged and str(held) in {str(version.version) for version in earlier}:
         client.delete_registered_model_alias(name, BEST)
 
 
-def _project(version: ModelVersion) -> dict[str, str]:
-    return {"project": version.tags["project"]} if "project" in version.tags else {}
+def _whose(version: ModelVersion) -> dict[str, str]:
+    return {key: version.tags[key] for key in ("experiment", "project") if key in version.tags}
 
 
-def _open(client: MlflowClient, name: str, dataset: str, method: str) -> None:
+def _open(client: MlflowClient, name: str, dataset: str, method: str) -> RegisteredModel:
     found = _registered(client, name)
     if found is None:
         try:
@@ -103,7 +110,8 @@ def _open(client: MlflowClient, name: str, dataset: str, method: str) -> None:
         found = client.get_registered_model(name)
     owner = f"{found.tags.get('dataset')}/{found.tags.get('method')}"
     if owner != f"{dataset}/{method}":
-        raise UserError(f"MLflow's registered model {name!r}: is that of {owner}, and {dataset}/{method} needs it; rename one in params.yaml")
+        raise UserError(f"MLflow's model {name!r}: is that of {owner}, and {dataset}/{method} needs it; rename one in params.yaml")
+    return found
 
 
 def _registered(client: MlflowClient, name: str) -> RegisteredModel | None:
@@ -123,10 +131,3 @@ def _versions(client: MlflowClient, name: str) -> Iterator[ModelVersion]:
         token = page.token
         if not token:
             return
-
-
-def _point(client: MlflowClient, name: str, version: str) -> None:
-    """Let the alias stand on ``version``."""
-    found = _registered(client, name)
-    if found is None or str(found.aliases.get(BEST)) != version:
-        client.set_registered_model_alias(name, BEST, version)

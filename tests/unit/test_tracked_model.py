@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import pickletools
+import re
 import shutil
 import signal
 import socket
@@ -46,6 +47,7 @@ from pipeline.tracking.registry import BEST, SUPERSEDED, Entry, register
 from pipeline.train import train
 from pipeline.translate import translate
 
+ROOT = Path(__file__).parents[2]
 METHODS: dict[str, dict[str, Any]] = {
     "mae": {},
     "gan": {},
@@ -438,6 +440,73 @@ def test_runs_link_to_their_dataset_and_model(tracked: tuple[Params, Path], prep
     assert {each.name: each.last_updated_timestamp for each in client.search_registered_models()} == before
     assert len(client.search_logged_models([experiment.experiment_id])) == len(METHODS)
 
+    page = (ROOT / "docs/mlflow.md").read_text(encoding="utf-8")
+    searches = re.findall(r"^\| [^|]+ \| (`+)(.+)\1 \|$", page, re.MULTILINE)
+    assert len(searches) >= 10
+    found = {search: client.search_runs([experiment.experiment_id], search) for _, search in searches}
+    by_method = {run.data.tags[NAME] for run in found["tags.level = 'method' AND tags.dataset = 'openmoji'"]}
+    assert by_method == {f"{DATASET}/{method}" for method in METHODS}
+    assert len(found["tags.state = 'current'"]) == 2 * len(METHODS)
+
+
+def test_results_whose_data_come_later_are_linked_then(tracked: tuple[Params, Path], tmp_path: Path) -> None:
+    params, folder = one_method(*tracked)
+    (folder / paths.prepared(DATASET)).rename(tmp_path / "aside")
+    name = f"{DATASET}/mae/0"
+    before = track(params, folder).runs
+    client = MlflowClient()
+    run = client.get_run(before[name])
+    assert not run.inputs.dataset_inputs
+    assert "model.safetensors" in {file.path for file in client.list_artifacts(before[name])}
+    assert client.search_registered_models() == []
+    (tmp_path / "aside").rename(folder / paths.prepared(DATASET))
+    outcome = track(params, folder)
+    assert (outcome.runs, outcome.written) == (before, [name])
+    run = client.get_run(before[name])
+    assert [each.dataset.name for each in run.inputs.dataset_inputs] == [DATASET]
+    assert client.get_model_version_by_alias(f"{DATASET}-mae", BEST).run_id == before[name]
+    (logged,) = client.search_logged_models([outcome.experiment])
+    assert "final/kid" in {metric.key for metric in logged.metrics}
+    assert len(client.get_metric_history(before[name], "final/kid")) == 1
+    assert track(params, folder).written == []
+
+
+def test_data_that_are_other_ones_than_a_runs_are_not_linked(tracked: tuple[Params, Path]) -> None:
+    params, folder = one_method(*tracked)
+    card = folder / paths.prepared(DATASET) / "card.json"
+    write_json(card, {**read_json(card), "data_sha256": "0" * 64})
+    outcome = track(params, folder)
+    assert not MlflowClient().get_run(outcome.runs[f"{DATASET}/mae/0"]).inputs.dataset_inputs
+    assert MlflowClient().search_registered_models() == []
+
+
+@pytest.mark.parametrize("at", ["log_model_artifacts", "finalize_logged_model", "log_outputs", "create_model_version"])
+def test_whatever_ends_it_the_next_call_makes_it_whole(at: str, tracked: tuple[Params, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    params, folder = one_method(*tracked)
+
+    def ends(*arguments: Any, **options: Any) -> None:
+        raise MlflowException("the server went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, at, ends)
+        with pytest.raises(UserError, match="the server went away"):
+            track(params, folder)
+    outcome = track(params, folder)
+    client = MlflowClient()
+    (logged,) = client.search_logged_models([outcome.experiment])
+    assert str(logged.status) == "READY"
+    run_id = outcome.runs[f"{DATASET}/mae/0"]
+    assert [each.model_id for each in client.get_run(run_id).outputs.model_outputs] == [logged.model_id]
+    version = client.get_model_version_by_alias(f"{DATASET}-mae", BEST)
+    assert (version.run_id, version.source) == (run_id, logged.artifact_location)
+    assert json.loads(client.get_logged_model(logged.model_id).tags["mlflow.modelVersions"])[0]["name"] == f"{DATASET}-mae"
+    assert len(client.search_model_versions()) == 1
+    assert track(params, folder).written == []
+
+
+def one_method(params: Params, folder: Path) -> tuple[Params, Path]:
+    return params.model_copy(update={"methods": {"mae": params.methods["mae"]}}), folder
+
 
 def test_best_is_told_on_validation_images(project: Path, prepared: Prepared, store: Path, tmp_path: Path) -> None:
     shutil.copy(store, tmp_path / "mlflow.db")
@@ -467,6 +536,11 @@ def test_best_is_told_on_validation_images(project: Path, prepared: Prepared, st
     assert client.get_model_version_by_alias("d-m", BEST).run_id == first.run_id
     versions = {each.run_id: each for each in client.search_model_versions("name='d-m'")}
     assert {run_id for run_id, each in versions.items() if SUPERSEDED in each.tags} == {second.run_id}
+
+    register(client, "d", "m", "e", [first, second])  # the earlier results come back
+    assert client.get_model_version_by_alias("d-m", BEST).run_id == second.run_id
+    versions = {each.run_id: each for each in client.search_model_versions("name='d-m'")}
+    assert {run_id for run_id, each in versions.items() if SUPERSEDED in each.tags} == {anew.run_id}
 
     register(client, "d", "m", "e", [])
     assert best() is None
