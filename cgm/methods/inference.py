@@ -96,11 +96,11 @@ class Trained:
         return 2 * most / math.prod(self.image_size)
 
 
-def load(folder: Path, device: torch.device | None = None) -> Trained:
+def load(folder: Path, device: torch.device | None = None, *, conditional: bool = True) -> Trained:
     """The run in ``folder`` as its own files describe it: settings, image size and networks are those of ``run.json``.
 
-    Raises :class:`UserError`, naming the file, where it can't translate pictures: not trained to the end, diverged, unconditional, made
-    elsewhere, without its weights, or made by another version.
+    ``conditional``: whether only a generator that answers a condition will do. Raises :class:`UserError`, naming the file, where there is
+    none: not trained to the end, diverged, unconditional, made elsewhere, without its weights, or made by another version.
     """
     path = folder / "run.json"
     record = read_record(folder)
@@ -109,7 +109,7 @@ def load(folder: Path, device: torch.device | None = None) -> Trained:
     implementation = METHODS[config["method"]["implementation"]]
     if not issubclass(implementation, Method):
         raise UserError(f"{run}: its pictures were made elsewhere, so there is no network here; name a run that was trained")
-    if not implementation.conditional:
+    if conditional and not implementation.conditional:
         raise UserError(f"{run}: {implementation.about.title} sees no input picture, so it can't translate one; name another run")
     if record["status"] != "ok":
         raise UserError(f"{run}: its training ended as {record['status']!r} ({record['reason']}); name another seed or method")

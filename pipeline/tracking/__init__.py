@@ -1,8 +1,9 @@
 """MLflow as a view of the plain files: everything in the store can be made anew from ``results/``.
 
 ``files`` reads what the stages left and what trainings write as they go, ``record`` says what MLflow is told of a run, ``group`` what of a
-dataset × method, ``writing`` sends both, ``reconcile`` decides what is to be sent, ``store`` opens the store and heals it, ``view`` is its
-first screen. ``follow`` and ``ui`` are the commands. There is one writer at a time (:func:`pipeline.tracking.store.alone`).
+dataset × method, ``lineage`` what a run came of and made (``dataset``, ``model``, ``registry``). ``writing`` sends all of it, ``reconcile``
+decides what is to be sent, ``store`` opens the store and heals it, ``view`` is its first screen. ``follow`` and ``ui`` are the commands.
+There is one writer at a time (:func:`pipeline.tracking.store.alone`).
 """
 
 import os

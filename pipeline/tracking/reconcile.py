@@ -66,19 +66,27 @@ class Reconciler:
             (complete if DIGEST in run.data.tags else incomplete).setdefault(run.data.tags[NAME], []).append(run)
         before = {run.info.run_id for runs in complete.values() for run in runs} if anew else set()
         self._parents(finished, live, complete, incomplete, outcome, before)
+        seeds: dict[str, list[tuple[FinishedRun, str, Mapping[str, str]]]] = {name: [] for name in self.parents}
         for item in finished:
             name, parent = str(item.run), outcome.runs[item.group]
             same = [run for run in complete.get(name, []) if run.data.tags[DIGEST] == item.digest and run.info.run_id not in before]
             if same:
                 self.writer.restate(same[0], {STATE: CURRENT, PARENT: parent})
-                outcome.runs[name] = same[0].info.run_id
+                outcome.runs[name], tags = same[0].info.run_id, same[0].data.tags
+                if self.writer.lineage.lacks(item, tags):
+                    tags = {**tags, **self.writer.link(item, same[0])}
+                    outcome.written.append(name)
             else:
                 begun = incomplete.get(name, [])
-                outcome.runs[name] = self.writer.finished(item, parent, begun[0].info.run_id if begun else None)
+                outcome.runs[name], tags = self.writer.finished(item, parent, begun[0].info.run_id if begun else None)
                 outcome.written.append(name)
+            seeds[item.group].append((item, outcome.runs[name], tags))
         for one in live:
             begun = incomplete.get(str(one.run), [])
             outcome.runs[str(one.run)] = self.writer.follow(one, outcome.runs[one.group], begun[0] if begun else None)
+        for name, run in self.parents.items():
+            if new := self.writer.lineage.register(name, run.data.tags, seeds[name]):
+                self.writer.tag(run.info.run_id, new)
         self._groups(finished, live, outcome)
         self._set_apart(complete, {str(item.run) for item in finished}, outcome)
         there: list[RunOnDisk] = [*finished, *live]

@@ -24,7 +24,9 @@ CURRENT, SUPERSEDED, UNLISTED = "current", "superseded", "unlisted"
 LEVEL = "level"
 """Tag that tells a dataset × method (``method``) from a training (``seed``) and from what holds earlier ones (``earlier``)."""
 METHOD, SEED, EARLIER = "method", "seed", "earlier"
-ARTIFACTS = ("run.json", "metrics.json", "grid.png", "model.safetensors")
+WEIGHTS = "model.safetensors"
+ARTIFACTS = ("run.json", "metrics.json", "grid.png", WEIGHTS)
+"""Of a run; the weights are left out where its generator has been logged as a model, which holds them."""
 CONFIG, PARAMS = "config.json", "params.yaml"
 KNOWN_OF_RUN = ("status", "supervision", "device", "precision", "engine", "data_sha256", "code_sha256")
 """Of ``run.json``. What nobody knows is left out: of pictures that were made elsewhere, of results that don't say which engine it was."""
@@ -174,10 +176,12 @@ def system_points(folder: Path, start: int) -> list[Metric]:
     return points
 
 
-def final_points(item: FinishedRun, record: Mapping[str, Any], span: Span) -> list[Metric]:
+def final_points(item: FinishedRun, record: Mapping[str, Any], span: Span, measured: Mapping[str, str] | None = None) -> list[Metric]:
+    """``measured``: the dataset and model that they are linked to, as :func:`pipeline.tracking.dataset.measured_on` has them."""
     metrics = read(item.folder / "metrics.json")["metrics"]
     final = {**metrics, "seconds": record.get("seconds"), "images_per_second": record.get("images_per_second")}
-    return [Metric(f"final/{name}", value, span.end, span.images) for name, value in final.items() if isinstance(value, int | float)]
+    numbers = {name: value for name, value in final.items() if isinstance(value, int | float)}
+    return [Metric(f"final/{name}", value, span.end, span.images, **(measured or {})) for name, value in numbers.items()]
 
 
 def live_points(item: LiveRun, now: int) -> list[Metric]:

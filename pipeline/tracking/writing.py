@@ -24,6 +24,7 @@ from PIL import Image
 from cgm.experiment.params import Params
 from pipeline.tracking.files import FinishedRun, LiveRun, curves, read
 from pipeline.tracking.group import Group
+from pipeline.tracking.lineage import MODEL, Lineage
 from pipeline.tracking.record import (
     ARTIFACTS,
     CONFIG,
@@ -37,6 +38,7 @@ from pipeline.tracking.record import (
     SUCCESSOR,
     SUPERSEDED,
     TRAINING,
+    WEIGHTS,
     Checkout,
     curve_points,
     final_points,
@@ -78,13 +80,15 @@ class Writer:
     def __init__(self, store: Store, experiment: str, params: Params, root: Path = Path()) -> None:
         self.store, self.experiment, self.params, self.root = store, experiment, params, root
         self.client = store.client
+        self.lineage = Lineage(store, experiment, params, root)
         self._here: Checkout | None = None
         self.live: dict[str, Held] = {}
         """What trainings that go on have in the store, by id; asked for once, then kept."""
 
     def begin(self) -> None:
-        """Code and commit may be others than the last time."""
+        """Code, commit and data may be others than the last time."""
         self._here = None
+        self.lineage.begin()
 
     @property
     def here(self) -> Checkout:
@@ -95,27 +99,40 @@ class Writer:
         own = {PROJECT: self.store.project} if self.store.project else {}
         return self.client.create_run(self.experiment, start_time=start, tags={NAME: name, **own, **tags}, run_name=name)
 
-    def finished(self, item: FinishedRun, parent: str, incomplete: str | None) -> str:
-        """A run with parameters, curves, final metrics and artifacts; ``incomplete``: its id where it has begun. Returns its id."""
+    def finished(self, item: FinishedRun, parent: str, incomplete: str | None) -> tuple[str, dict[str, str]]:
+        """A run with its dataset, its generator, parameters, curves, final metrics and artifacts.
+
+        ``incomplete``: its id where it has begun. Returns its id and its tags.
+        """
         record = read(item.folder / "run.json")
         span, tags = span_of(item, record), final_tags(item, record, self.here)
         points = [*curve_points(curves(item.folder / "history.csv"), span), *system_points(item.folder, span.start)]
-        points += final_points(item, record, span)
-        begun = self._begun(incomplete, points)
+        begun = self._begun(incomplete, [*points, *final_points(item, record, span)])
         run, held = begun or (self.create(str(item.run), {**tags, STATE: CURRENT, PARENT: parent}, span.start), Held())
         run_id = run.info.run_id
-        self._points(run_id, points, held)
+        linked = self.lineage.link(item, run_id, record, fresh=begun is None)
+        self._points(run_id, [*points, *final_points(item, record, span, linked.measured)], held)
         self._parameters(run_id, parameters(record), held)
         files = self._files(run)
         for name in ARTIFACTS:
-            if held.files.get(name) != (item.folder / name).stat().st_size:
+            in_model = name == WEIGHTS and MODEL in linked.tags
+            if not in_model and held.files.get(name) != (item.folder / name).stat().st_size:
                 files.log_artifact(str(item.folder / name))
         self._texts(files, self._settings(record), held.files)
         self._grids(run_id, grids(item), held)
-        self.tag(run_id, {**tags, PARENT: parent, STATE: CURRENT, DIGEST: item.digest})
+        tags = {**tags, **linked.tags, PARENT: parent, STATE: CURRENT, DIGEST: item.digest}
+        self.tag(run_id, tags)
         self.client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end_time=span.end)
         self.live.pop(run_id, None)
-        return str(run_id)
+        return str(run_id), tags
+
+    def link(self, item: FinishedRun, run: MlflowRun) -> dict[str, str]:
+        """Give a complete run what of its lineage has come since; returns the new tags."""
+        run_id, record = run.info.run_id, read(item.folder / "run.json")
+        linked = self.lineage.link(item, run_id, record, fresh=False)
+        self._points(run_id, final_points(item, record, span_of(item, record), linked.measured), Held())
+        self.tag(run_id, linked.tags)
+        return linked.tags
 
     def follow(self, item: LiveRun, parent: str, known: MlflowRun | None) -> str:
         """A training that goes on, or was killed: whatever it has written since. Returns its id."""
