@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cgm.report.figures.figure import Picture
 
 POINTS = 72.0
+PLACES = 9
+"""Decimal places of a box in shares of its figure: a millionth of a point, far above what the order of a sum changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ def render(picture: Picture, stamp: str = "") -> dict[str, bytes]:
             figure.suptitle(stamp, color=LIGHT.alert, fontsize=9, fontweight="bold")
         picture.draw(figure, LIGHT)
         _as_written(figure)
-        figure.draw_without_rendering()
+        _settle(figure)
         figure.set_layout_engine("none")  # once: it is most of the time that a figure takes
         files = {}
         for suffix, metadata in NAMELESS.items():
@@ -92,6 +95,27 @@ def _as_written(figure: Figure) -> None:
         assert isinstance(text, Text)
         if "$" in text.get_text() and "\\mathdefault" not in text.get_text():
             text.set_parse_math(False)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out, and cut off the last digits of where its parts come to lie.
+
+    The layout's solver (kiwi) adds up in the order of its variables' addresses in memory, which differ from process to process: so do the
+    last digits. matplotlib makes the name of a clipping rectangle in an SVG of all of them, and a PDF writes ten.
+    """
+    figure.draw_without_rendering()
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(_cut_off(part.bbox_relative))
+    for axes in figure.axes:
+        laid_out = axes.get_in_layout()
+        axes.set_position(Bbox(_cut_off(axes.get_position(original=True))))
+        axes.set_in_layout(laid_out)  # placing axes takes them out of it
+
+
+def _cut_off(box: Bbox) -> np.ndarray:
+    """2×2: the corners of a box in shares of the figure, to :data:`PLACES` places."""
+    found: np.ndarray = np.round(box.get_points(), PLACES)
+    return found
 
 
 NAMELESS: dict[str, dict[str, None]] = {
@@ -213,7 +237,7 @@ def place_labels(
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     _as_written(figure)
-    figure.draw_without_rendering()  # settles the layout, so that pixels mean what they will mean
+    _settle(figure)  # so that pixels mean what they will mean
     renderer, frame = canvas.get_renderer(), axes.get_window_extent()
     pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(anchors))]
     dots = [(float(x), float(y)) for x, y in axes.transData.transform(list(obstacles))] if obstacles else []
