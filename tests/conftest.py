@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,3 +69,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         return path
 
     return put
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store of MLflow's, which takes seconds to make."""
+    from pipeline.tracking.store import make_database
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    make_database(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, mlflow_database: Path) -> Path:
+    """With an empty store of MLflow's of its own."""
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    return tmp_path
