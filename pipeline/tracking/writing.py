@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ FINAL = "final/"
 TIMING = ("system/", "seconds", "images_per_second", "final/seconds", "final/images_per_second")
 FIRST_STEPS = 2
 SAME = 1e-6
+IMAGE = re.compile(r"\+step\+(\d+)\+.*\.png$")
+"""What ``log_image`` calls an image; its thumbnail, which it writes after it, ends in ``+compressed.webp``."""
 T = TypeVar("T")
 
 
@@ -214,8 +217,13 @@ class Writer:
         points = {(name, point.step): point.value for name in run.data.metrics for point in self.client.get_metric_history(run_id, name)}
         files = self._files(run)
         sizes = {file.path: file.file_size or 0 for file in files.list_artifacts()}
-        images = [Path(file.path).name for file in files.list_artifacts("images")] if "images" in sizes else []
-        steps = {int(name.split("%step%")[1].split("%")[0]) for name in images if "%step%" in name and name.endswith(".png")}
+        images = [file.path for file in files.list_artifacts("images")] if "images" in sizes else []
+        steps = set()
+        for path in images:
+            if (found := IMAGE.search(path)) and f"{path.removesuffix('.png')}+compressed.webp" in images:
+                steps.add(int(found[1]))
+            elif path.endswith(".png"):  # cut short between the image and its thumbnail
+                files.delete_artifacts(path)
         return Held(points, set(run.data.params), sizes, steps)
 
     def _points(self, run_id: str, points: Sequence[Metric], held: Held) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -117,5 +116,7 @@ def artifacts_in(params: Params, run: MlflowRun, folder: str | None = None) -> s
     return {file.path for file in MlflowClient(params.tracking.uri).list_artifacts(run.info.run_id, folder)}
 
 
-def as_text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def grids_in(params: Params, run: MlflowRun) -> list[int]:
+    """The steps of a run's grids; one that is there twice stands there twice."""
+    names = [path for path in artifacts_in(params, run, "images") if path.endswith(".png")]
+    return sorted(int(name.split("+step+")[1].split("+")[0]) for name in names)
