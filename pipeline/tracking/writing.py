@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +54,7 @@ from pipeline.tracking.record import (
 from pipeline.tracking.store import Store, now
 
 METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100
-"""MLflow's limits for one call of ``log_batch``."""
+"""MLflow's limits for one call of ``log_batch``: so many of all, so many parameters, so many tags."""
 SAMPLES = "samples"
 """Key of the grids: MLflow shows the images of one key by step."""
 FINAL = "final/"
@@ -114,8 +114,7 @@ class Writer:
         run, held = begun or (self.create(str(item.run), {**tags, STATE: CURRENT, PARENT: parent}, span.start), Held())
         run_id = run.info.run_id
         linked = self.lineage.link(item, run_id, record, fresh=begun is None)
-        self._points(run_id, [*points, *final_points(item, record, span, linked.measured)], held)
-        self._parameters(run_id, parameters(record), held)
+        self._points(run_id, [*points, *final_points(item, record, span, linked.measured)], held, parameters(record))
         files = self._files(run)
         for name in ARTIFACTS:
             in_model = name == WEIGHTS and MODEL in linked.tags
@@ -123,8 +122,8 @@ class Writer:
                 files.log_artifact(str(item.folder / name))
         self._texts(files, self._settings(record), held.files)
         self._grids(run_id, grids(item), held)
-        tags = {**tags, **linked.tags, PARENT: parent, STATE: CURRENT, DIGEST: item.digest}
-        self.tag(run_id, tags)
+        tags = {**tags, **linked.tags, PARENT: parent, STATE: CURRENT}
+        self.tag(run_id, {**{key: value for key, value in tags.items() if run.data.tags.get(key) != value}, DIGEST: item.digest})
         self.client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end_time=span.end)
         self.live.pop(run_id, None)
         return str(run_id), tags
@@ -226,16 +225,14 @@ class Writer:
                 files.delete_artifacts(path)
         return Held(points, set(run.data.params), sizes, steps)
 
-    def _points(self, run_id: str, points: Sequence[Metric], held: Held) -> None:
+    def _points(self, run_id: str, points: Sequence[Metric], held: Held, settings: Mapping[str, str] | None = None) -> None:
+        """With ``settings``, a run's parameters, in the same calls: a call costs more than what is in it."""
         new = [point for point in points if (point.key, point.step) not in held.points]
-        for some in _batches(new, METRICS_AT_ONCE):
-            self.client.log_batch(run_id, metrics=some)
+        given = [Param(key, value) for key, value in (settings or {}).items() if key not in held.parameters]
+        batches, sets = list(_batches(new, METRICS_AT_ONCE - OTHERS_AT_ONCE)), list(_batches(given, OTHERS_AT_ONCE))
+        for some, others in zip_longest(batches, sets, fillvalue=()):
+            self.client.log_batch(run_id, metrics=some, params=others)
             held.points.update({(point.key, point.step): point.value for point in some})
-
-    def _parameters(self, run_id: str, found: Mapping[str, str], held: Held) -> None:
-        new = [Param(key, value) for key, value in found.items() if key not in held.parameters]
-        for some in _batches(new, OTHERS_AT_ONCE):
-            self.client.log_batch(run_id, params=some)
 
     def _grids(self, run_id: str, found: Mapping[int, Path], held: Held) -> None:
         for step, path in found.items():
