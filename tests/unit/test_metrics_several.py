@@ -205,7 +205,30 @@ def test_in_an_evaluation(discs):
     assert unknown.inputs.tolist() == list(range(len(of)))
 
 
+def test_what_is_plausible_is_found_once_an_input(discs, monkeypatch):
+    """For all metrics and blocks; and beyond the memory that may be kept, anew, with the same values."""
+    prepared, of = discs
+    outputs, calls = central(prepared, of, np.median), []
+    usual = Answers.of.__func__
+    monkeypatch.setattr(Answers, "of", classmethod(lambda cls, targets: calls.append(len(targets)) or usual(cls, targets)))
+    found = []
+    for kept in (several.KEPT, 0):
+        monkeypatch.setattr(several, "KEPT", kept)
+        calls.clear()
+        view = viewed(prepared, outputs)
+        found.append({name: metric.value(view).value for name, metric in HERE.items()})
+        assert (len(calls) == INPUTS) == (kept > 0)
+    assert found[0] == found[1]
+
+
 class TestAnswers:
+    def test_modes_are_the_different_targets_in_order(self):
+        targets = np.random.default_rng(1).integers(0, 2, (40, 2, 2, 1), dtype=np.uint8)
+        answers = Answers.of(targets)
+        expected, places = np.unique(targets.reshape(40, -1), axis=0, return_inverse=True)
+        assert np.array_equal(answers.modes * 255, expected)
+        assert np.array_equal(answers.mode_of, places.reshape(-1))
+
     def test_an_even_number_of_targets(self):
         targets = np.array([10, 20, 40, 90], dtype=np.uint8)[:, None, None, None]
         answers = Answers.of(targets)

@@ -8,7 +8,7 @@ from cgm.core.lazy import np
 from cgm.core.registry import About
 from cgm.evaluation.metrics.metric import Metric, Value
 from cgm.evaluation.metrics.needs import TARGETS
-from cgm.evaluation.metrics.several import SEVERAL, Answers, rms, rows_of
+from cgm.evaluation.metrics.several import SEVERAL, Answers, answers_of, rms, rows_of
 
 if TYPE_CHECKING:
     from cgm.evaluation.view import Parts, View
@@ -30,10 +30,9 @@ def modes_found(outputs: np.ndarray, answers: Answers) -> np.ndarray:
 def found_by_image(view: View) -> np.ndarray:
     """All N, whatever part this view is of: 1 where an output for the image's input found the image's target, else 0; NaN where the input
     has but one target."""
-    assert view.targets is not None
     values = np.full(view.samples.shape[1], np.nan)
-    for rows in view.for_all(rows_of).values():
-        answers = Answers.of(view.targets[rows])
+    for number, rows in view.for_all(rows_of).items():
+        answers = answers_of(view, number)
         outputs = view.samples[:, rows].reshape(len(view.samples) * len(rows), -1) / 255
         values[rows] = modes_found(outputs, answers)[answers.mode_of]
     return values

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def saturation_lost(outputs: np.ndarray, answers: Answers) -> np.ndarray:
     """n×P in [0, 1] → n: the chroma of the input's targets, on average, less that of the output."""
-    found: np.ndarray = chroma(answers.modes[answers.mode_of]).mean() - chroma(outputs)
+    found: np.ndarray = answers.chroma - chroma(outputs)
     return found
 
 

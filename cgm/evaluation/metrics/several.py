@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cgm.core.lazy import np
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 MOST = 256
 """Of one input's images, so many are looked at: where all images have one and the same input, each of them would be compared with each."""
+KEPT = 2**28
+"""Bytes: what is plausible is kept for all metrics and blocks up to here, which is 2,700 pictures of 64 px. Of more it is found anew each
+time."""
+ALONE = -1
+"""In place of an input's number: it has but one target, or the image is beyond :data:`MOST`."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,48 @@ class Answers:
     @classmethod
     def of(cls, targets: np.ndarray) -> Answers:
         """uint8 n×H×W×C: one input's targets, each as often as it occurs."""
-        flat = targets.reshape(len(targets), -1)
-        modes, mode_of = np.unique(flat, axis=0, return_inverse=True)
-        return cls(modes / 255, mode_of.reshape(-1), flat.mean(axis=0) / 255, np.median(flat, axis=0) / 255)
+        flat = np.ascontiguousarray(targets).reshape(len(targets), -1)
+        rows = [row.tobytes() for row in flat]
+        places = {row: place for place, row in enumerate(sorted(set(rows)))}  # numpy's unique of rows takes seconds
+        modes = np.frombuffer(b"".join(places), np.uint8).reshape(len(places), -1)
+        return cls(modes / 255, np.array([places[row] for row in rows]), flat.mean(axis=0) / 255, np.median(flat, axis=0) / 255)
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """The mean distance of its targets from their mean: the scale on which distances are given."""
-        return float(rms(self.modes[self.mode_of] - self.mean).mean())
+        return float(rms(self.modes - self.mean)[self.mode_of].mean())
+
+    @cached_property
+    def chroma(self) -> float:
+        """The mean :func:`chroma` of its targets."""
+        return float(chroma(self.modes)[self.mode_of].mean())
+
+    @property
+    def nbytes(self) -> int:
+        return self.modes.nbytes + self.mode_of.nbytes + self.mean.nbytes + self.median.nbytes
+
+
+class _Kept:
+    """What was found already of inputs, by their number."""
+
+    def __init__(self, view: View) -> None:
+        self._answers: dict[int, Answers] = {}
+        self._left = KEPT
+
+    def of(self, view: View, number: int) -> Answers:
+        if number in self._answers:
+            return self._answers[number]
+        assert view.targets is not None
+        found = Answers.of(view.targets[view.for_all(rows_of)[number]])
+        if found.nbytes <= self._left:
+            self._answers[number] = found
+            self._left -= found.nbytes
+        return found
+
+
+def answers_of(view: View, number: int) -> Answers:
+    """What is plausible for an input of :func:`rows_of`."""
+    return view.for_all(_Kept).of(view, number)
 
 
 def rms(differences: np.ndarray) -> np.ndarray:
@@ -78,14 +118,14 @@ def spreads(view: View) -> np.ndarray:
 
 def chromas(view: View) -> np.ndarray:
     """N: the mean :func:`chroma` of the targets of each image's input, NaN where it has but one. Doesn't depend on the outputs."""
-    return _by_row(view, lambda answers: float(chroma(answers.modes[answers.mode_of]).mean()))
+    return _by_row(view, lambda answers: answers.chroma)
 
 
 def chroma(flat: np.ndarray) -> np.ndarray:
     """…×P, the channels last of three → …: max − min over the channels, mean over the pixels. It is convex, so the mean of several pictures
     never has more of it than they have on average."""
-    pixels = flat.reshape(*flat.shape[:-1], -1, 3)
-    found: np.ndarray = (pixels.max(axis=-1) - pixels.min(axis=-1)).mean(axis=-1)
+    red, green, blue = (flat[..., channel::3] for channel in range(3))  # numpy reduces an axis of three number by number
+    found: np.ndarray = (np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)).mean(axis=-1)
     return found
 
 
@@ -95,8 +135,9 @@ def per_image(of_outputs: Callable[[np.ndarray, Answers], np.ndarray]) -> Callab
 
     def values(block: Block) -> np.ndarray:
         found = np.full(len(block.rows), np.nan)
-        for rows, answers in _inputs(block.view, block.rows):
-            inside = np.flatnonzero(np.isin(block.rows, rows))
+        numbers = block.view.for_all(_numbers)[block.rows]
+        for number, answers in _answers(block.view, numbers):
+            inside = np.flatnonzero(numbers == number)
             found[inside] = of_outputs(block.outputs[inside].reshape(len(inside), -1) / 255, answers)
         return found
 
@@ -118,20 +159,24 @@ def ratio_of(column: str, scale: Callable[[View], np.ndarray], nothing: str = ""
     return compute
 
 
-def _inputs(view: View, among: np.ndarray) -> Iterator[tuple[np.ndarray, Answers]]:
-    """Of the inputs that images of ``among`` have: all their images, and their answers."""
-    assert view.inputs is not None
-    assert view.targets is not None
-    several = view.for_all(rows_of)
-    for number in dict.fromkeys(view.inputs[among].tolist()):
-        if number in several:
-            yield several[number], Answers.of(view.targets[several[number]])
+def _numbers(view: View) -> np.ndarray:
+    """N: the number of each image's input, or :data:`ALONE`."""
+    found = np.full(view.samples.shape[1], ALONE)
+    for number, rows in view.for_all(rows_of).items():
+        found[rows] = number
+    return found
+
+
+def _answers(view: View, numbers: np.ndarray) -> Iterator[tuple[int, Answers]]:
+    """Each input once, with what is plausible for it. ``numbers``: of :func:`_numbers`."""
+    return ((number, answers_of(view, number)) for number in dict.fromkeys(numbers.tolist()) if number != ALONE)
 
 
 def _by_row(view: View, value: Callable[[Answers], float]) -> np.ndarray:
-    found = np.full(view.samples.shape[1], np.nan)
-    for rows, answers in _inputs(view, np.arange(len(found))):
-        found[rows] = value(answers)
+    numbers = view.for_all(_numbers)
+    found = np.full(len(numbers), np.nan)
+    for number, answers in _answers(view, numbers):
+        found[numbers == number] = value(answers)
     return found
 
 
