@@ -20,44 +20,22 @@ from cgm.core.registry import nearest
 from cgm.evaluation import stats
 from cgm.evaluation.filters import FirstLayer, first_layer, generator_of
 from cgm.evaluation.lpips import judge_name
-from cgm.evaluation.measures import metric_of, name_of, network_of
+from cgm.evaluation.measures import name_of, network_of
 from cgm.evaluation.metrics import METRICS
 from cgm.evaluation.uncertainty import Measured, difference
 from cgm.networks.fixed import FIXED
 from cgm.networks.fixed.lpips import TRUNKS
-from cgm.report import footnotes, labels
+from cgm.report import labels
 from cgm.report.competence import competence
+from cgm.report.evidence_words import WORDS, amount_and_limit, arm_title, arms, broken_counts, compared_words, links_of, row_title, too_few
 from cgm.report.quantities import FILTER_QUANTITIES, QUANTITIES, SPREAD
 from cgm.report.ranking import loss
-from cgm.report.results import BROKEN, DatasetResult, Results, RunResult
+from cgm.report.results import DatasetResult, Results
 
-FIGURES_OF = {
-    "paired": ("plane", "grid"),
-    "distribution": ("plane", "grid"),
-    "diversity": ("samples", "grid"),
-    "conditioning": ("manifold", "answers", "grid"),
-    "sharpness": ("spectrum", "grid"),
-}
-"""The figures that show what the metrics of a group measure."""
 NETWORKS, TRAINED, RANDOM = "networks", "first_layer", "random_first_layer"
 """The group of the frozen networks, and the arms of claims about them."""
 GROUPS = ("paired", "unpaired", "all", NETWORKS)
 """What stands for several datasets."""
-WORDS = {
-    "filters": "first-layer filters",
-    "main": "main results",
-    "further": "further metrics",
-    "cost": "cost",
-    "stability": "stability",
-    "effort": "GAN loss against perceptual loss",
-    "plane": "perception–distortion plane",
-    "grid": "outputs",
-    "manifold": "modes, mean and median",
-    "answers": "targets of one input",
-    "samples": "samples",
-    "spectrum": "spectrum",
-    "losses": "losses over training",
-}
 
 
 class NotTested(Exception):
@@ -171,7 +149,7 @@ def _look(results: Results, layers: Mapping[str, FirstLayer], claim: Claim, name
     return Looked(
         dataset=name,
         evidence=tuple(_evidence(dataset, here, test) for test in here.tests),
-        links=_links(dataset, here),
+        links=links_of(dataset, here),
     )
 
 
@@ -183,7 +161,7 @@ def _evidence(dataset: DatasetResult, claim: Claim, test: Test) -> Evidence:
         effect, compared = _effect(dataset, test, claim.min_seeds)
     except NotTested as reason:
         return Evidence(why_not=str(reason))
-    amount, limit = _amount(dataset, test, effect)
+    amount, limit = amount_and_limit(dataset, test, effect)
     delta = math.log1p(test.delta) if test.contrast == "ratio" else test.delta
     return Evidence(effect=effect, delta=delta, compared=compared, amount=amount, limit=limit, left_out=left_out, untrained=untrained)
 
@@ -206,19 +184,6 @@ def _of_filters(layer: FirstLayer, test: Test) -> Evidence:
     return Evidence(effect=effect, delta=test.delta, compared=compared, amount=amount, limit=f"{test.delta:g}")
 
 
-def _amount(dataset: DatasetResult, test: Test, effect: Effect) -> tuple[str, str]:
-    """The effect and δ, as people read them."""
-    if test.contrast == "ratio":
-        low, middle, high = (math.exp(effect.mean + sign * (effect.half_width or 0.0)) for sign in (-1, 0, 1))
-        return f"×{middle:.2f}" + (f" ({low:.2f} to {high:.2f})" if effect.half_width else ""), f"{100 * test.delta:g}%"
-    scale, places, unit = _shown(dataset, test.metric)
-    half_width = None if effect.half_width is None else effect.half_width * scale
-    if half_width and half_width < 10**-places:
-        places = stats.decimals(half_width)
-    text = stats.format_interval(stats.Interval(mean=effect.mean * scale, half_width=half_width, n=effect.n_seeds), places)
-    return text, f"{test.delta * scale:g}{unit}"
-
-
 def _effect(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str]:
     """Of the arm beside the other side, and what was compared, in words."""
     kinds = {QUANTITIES[name].kind if name in QUANTITIES else "measured" for name in (test.metric, test.against.metric) if name}
@@ -238,7 +203,7 @@ def _effect(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, st
         b = {seed: Measured(value=number, left_out=[number] * len(a[seed].left_out)) for seed in seeds}
     else:
         b = {seed: _apply(transform, other.values[seed]) for seed in seeds}
-    compared = _words(dataset, test, other)
+    compared = compared_words(dataset, test, other.name)
     if kind == "exact":
         return exact(math.fsum(a[seed].value - b[seed].value for seed in seeds) / len(seeds), len(seeds)), compared
     sizes = dataset.group_sizes
@@ -258,7 +223,7 @@ def _spread(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, st
     _enough(dataset, test, seeds, fewest)
     values = [[side.values[seed].value for seed in seeds] for side in (one, other)]
     try:
-        return of_spreads(*values), f"spread over seeds of {_words(dataset, test, other, metric)}"
+        return of_spreads(*values), f"spread over seeds of {compared_words(dataset, test, other.name, metric)}"
     except ValueError:
         title = labels.metric_title(metric, dataset.judge_of(metric))
         raise NotTested(f"{title} isn't positive, or doesn't vary from seed to seed: it has no relative spread") from None
@@ -270,22 +235,22 @@ def _share(dataset: DatasetResult, test: Test, fewest: int) -> tuple[Effect, str
     def happened(arm: str) -> list[bool]:
         ended = [run for run in dataset.independent(arm) if run.status in ("ok", "diverged")]
         if len(ended) < fewest:
-            raise NotTested(_too_few(dataset, [arm], len(ended), fewest))
+            raise NotTested(too_few(dataset, [arm], len(ended), fewest))
         return [bool(QUANTITIES[test.metric].of(dataset, run)) for run in ended]
 
     for arm in (test.arm, test.against.arm):
         if arm is not None:
             _known(dataset, arm)
-    other = _other(dataset, test) if test.against.arm is None else Side(_title(dataset, test.against.arm), {})
+    other = _other(dataset, test) if test.against.arm is None else Side(arm_title(dataset, test.against.arm), {})
     b = other.number if test.against.arm is None else happened(test.against.arm)
     assert b is not None
-    return of_shares(happened(test.arm), b), f"share of runs that {_words(dataset, test, other)}"
+    return of_shares(happened(test.arm), b), f"share of runs that {compared_words(dataset, test, other.name)}"
 
 
 def _side(dataset: DatasetResult, arm: str, metric: str) -> Side:
     """Raises :class:`NotTested` for a method or metric that isn't there; an arm without values has none."""
     _known(dataset, arm)
-    title = _title(dataset, arm)
+    title = arm_title(dataset, arm)
     if metric in QUANTITIES:
         found = {run.seed: QUANTITIES[metric].of(dataset, run) for run in dataset.independent(arm) if run.ok}
         return Side(title, {seed: Measured(value=value, left_out=()) for seed, value in found.items() if value is not None})
@@ -299,7 +264,7 @@ def _other(dataset: DatasetResult, test: Test) -> Side:
     if against.value is not None:
         return Side(f"{against.value:g}", {}, against.value)
     if against.row is not None:
-        return Side(_row_title(against.row), {}, _row(dataset, against.row, test))
+        return Side(row_title(against.row), {}, _row(dataset, against.row, test))
     return _side(dataset, against.arm or test.arm, against.metric or test.metric)
 
 
@@ -311,7 +276,7 @@ def _row(dataset: DatasetResult, row: str, test: Test) -> float:
         return float(max(found))
     values = [value for reference in dataset.references if reference.key == row for value in reference.values(test.metric)]
     if not values:
-        raise NotTested(f"{_row_title(row)} has no {test.metric}")
+        raise NotTested(f"{row_title(row)} has no {test.metric}")
     return math.fsum(values) / len(values)
 
 
@@ -341,85 +306,18 @@ def _known(dataset: DatasetResult, arm: str) -> None:
 
 def _enough(dataset: DatasetResult, test: Test, seeds: list[int], fewest: int) -> None:
     if len(seeds) < fewest:
-        raise NotTested(_too_few(dataset, _arms(test), len(seeds), fewest, test.metric.removeprefix(SPREAD)))
-
-
-def _too_few(dataset: DatasetResult, arms: list[str], found: int, fewest: int, metric: str = "") -> str:
-    runs = {arm: dataset.independent(arm) for arm in arms}
-    reasons = [f"{_title(dataset, arm)}: {_counts(those)}" for arm, those in runs.items() if any(not run.ok for run in those)]
-    absent = {note for those in runs.values() for run in those if run.ok and (note := run.scores.get("notes", {}).get(metric))}
-    why = "; ".join([*reasons, *sorted(absent)])
-    return f"{labels.plural(found, 'seed')} with values, {fewest} needed" + (f" ({why})" if why else "")
-
-
-def _counts(runs: list[RunResult]) -> str:
-    counts = footnotes.run_counts(runs)
-    return ", ".join(f"{labels.plural(counts[status], 'seed')} {status}" for status in BROKEN if counts[status])
+        raise NotTested(too_few(dataset, arms(test), len(seeds), fewest, test.metric.removeprefix(SPREAD)))
 
 
 def _left_out(dataset: DatasetResult, test: Test) -> tuple[str, ...]:
-    found = {arm: dataset.independent(arm) for arm in _arms(test) if arm in dataset.methods}
-    return tuple(f"{_title(dataset, arm)}: {_counts(runs)}" for arm, runs in found.items() if any(not run.ok for run in runs))
+    found = {arm: dataset.independent(arm) for arm in arms(test) if arm in dataset.methods}
+    return tuple(f"{arm_title(dataset, arm)}: {broken_counts(runs)}" for arm, runs in found.items() if any(not run.ok for run in runs))
 
 
 def _untrained(dataset: DatasetResult, test: Test, refused: bool) -> tuple[str, ...]:
     """Arms that were not trained to competence. Raises :class:`NotTested` for one, where it is to be ``refused``."""
-    failed = {arm: competence(dataset, arm).failures for arm in _arms(test) if arm in dataset.methods}
+    failed = {arm: competence(dataset, arm).failures for arm in arms(test) if arm in dataset.methods}
     for arm, failures in failed.items():
         if failures and refused:
-            raise NotTested(f"{_title(dataset, arm)} was not trained to competence ({'; '.join(failures)})")
-    return tuple(_title(dataset, arm) for arm, failures in failed.items() if failures)
-
-
-def _arms(test: Test) -> list[str]:
-    return list(dict.fromkeys(arm for arm in (test.arm, test.against.arm) if arm))
-
-
-def _words(dataset: DatasetResult, test: Test, other: Side, metric: str = "") -> str:
-    """``retrieval@1, Pix2Pix − cGAN (no L1)``."""
-    metric = metric or test.metric
-    sign = "÷" if test.contrast == "ratio" else "−"
-    what = _metric_title(dataset, metric)
-    if test.against.metric:
-        return f"{_title(dataset, test.arm)} {what} {sign} {'' if test.against.arm is None else f'{other.name} '}" + _metric_title(
-            dataset, test.against.metric
-        )
-    distance = f"distance of {what} from {metric_of(metric).target or 0:g}" if test.expect == "nearer" else what
-    return f"{distance}, {_title(dataset, test.arm)} {sign} {other.name}"
-
-
-def _metric_title(dataset: DatasetResult, metric: str) -> str:
-    return QUANTITIES[metric].title if metric in QUANTITIES else labels.scaled_title(metric, dataset.judge_of(metric))
-
-
-def _shown(dataset: DatasetResult, metric: str) -> tuple[float, int, str]:
-    """Factor, decimals and unit with which a metric's numbers are written."""
-    if metric in QUANTITIES:
-        return 1.0, QUANTITIES[metric].decimals, ""
-    if metric.startswith(SPREAD):
-        return 1.0, 2, ""
-    record = metric_of(metric)
-    return record.scale, record.decimals, f" {record.unit}" if record.unit else ""
-
-
-def _title(dataset: DatasetResult, arm: str) -> str:
-    return labels.method_title(arm, dataset.methods[arm])
-
-
-def _row_title(row: str) -> str:
-    return "chance" if row == "chance" else labels.reference_title(row.partition(":")[2]).lower()
-
-
-def _links(dataset: DatasetResult, claim: Claim) -> tuple[tuple[str, str], ...]:
-    """Tables, then figures, each once."""
-    tables, figures = [], []
-    for metric in (metric for test in claim.tests for metric in (test.metric, test.against.metric) if metric):
-        key = metric.removeprefix(SPREAD)
-        if metric in QUANTITIES:
-            tables.append(QUANTITIES[metric].table)
-            figures += ["losses"] if QUANTITIES[metric].table == "stability" else []
-        elif key in dataset.measures:
-            main = key in labels.main_measures(dataset.measures)
-            tables.append("stability" if metric != key else "main" if main else "further")
-            figures += FIGURES_OF[metric_of(key).group]
-    return tuple((WORDS[kind], f"#{kind}-{dataset.name}") for kind in dict.fromkeys([*tables, *figures]))
+            raise NotTested(f"{arm_title(dataset, arm)} was not trained to competence ({'; '.join(failures)})")
+    return tuple(arm_title(dataset, arm) for arm, failures in failed.items() if failures)

@@ -14,14 +14,13 @@ from cgm.data import layouts
 from cgm.experiment.settings import Training
 from cgm.methods import METHODS
 from cgm.methods.method import Method, MethodSettings
-from cgm.report import page
+from cgm.report import particulars
 from cgm.report.build import build
 from cgm.report.competence import competence
 from cgm.report.departures import NEUTRAL, departures, method_sentence, shared_sentence
 from cgm.report.figures.grid import grid
 from cgm.report.footnotes import degradations, stochastic_in_name
 from cgm.report.objective import objective
-from cgm.report.page import _own_settings
 from cgm.report.ranking import rank
 from cgm.report.results import DatasetResult, collect
 from cgm.report.summary import answer, opening
@@ -358,7 +357,7 @@ def test_versions_of_the_code_are_compared_within_a_method(tree: Path) -> None:
 
 
 def data_card(dataset: DatasetResult) -> dict[str, str]:
-    return dict(page._card(dataset)["rows"])
+    return dict(particulars.data_card(dataset)["rows"])
 
 
 def test_the_data_section_says_how_a_folder_was_read_and_what_was_left_out(tree: Path) -> None:
@@ -394,7 +393,7 @@ def test_every_layout_that_a_card_may_name_has_a_title(tree: Path) -> None:
         assert data_card(dataset)["Layout"].startswith(f"{layout} (")
 
 
-def test_a_method_without_a_paper_shows_its_own_settings(tmp_path: Path) -> None:
+def test_a_method_without_a_paper_shows_itsown_settings(tmp_path: Path) -> None:
     params = make_params([0])
     mixture = METHODS["weighted"].Settings.model_validate({"implementation": "weighted", "terms": {"l1": 2, "ssim": 3}})
     params = params.model_copy(update={"methods": {**params.methods, "mine": mixture}})
@@ -407,5 +406,5 @@ def test_a_method_without_a_paper_shows_its_own_settings(tmp_path: Path) -> None
 
 
 def test_the_settings_that_every_trained_method_has_are_not_a_methods_own() -> None:
-    assert _own_settings(settings("mae")) == ""
-    assert _own_settings(settings("pix2pix", l1_weight=2.5)) == "r1 0, diffaugment (), adversarial vanilla, l1 weight 2.5"
+    assert particulars.own_settings(settings("mae")) == ""
+    assert particulars.own_settings(settings("pix2pix", l1_weight=2.5)) == "r1 0, diffaugment (), adversarial vanilla, l1 weight 2.5"
