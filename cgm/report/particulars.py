@@ -56,7 +56,7 @@ def limitations(results: Results) -> list[str]:
 
 def judge_words(judge: Mapping[str, str | None]) -> str:
     """The name of a judge, and whether its weights were to be had."""
-    return f"{judge['name']}" if judge["sha256"] else f"{judge['name']} (not to be had)"
+    return f"{judge['name']}" if judge["sha256"] else f"{judge['name']} (weights not at hand)"
 
 
 def lead(results: Results) -> str:
@@ -65,11 +65,13 @@ def lead(results: Results) -> str:
     elsewhere = {name: settings for name, settings in methods.items() if issubclass(METHODS[settings.implementation], Elsewhere)}
     trained = len(methods) - len(elsewhere)
     own = [name for name, settings in methods.items() if isinstance(settings, TrainedSettings) and settings.kimg is not None]
-    but = f" but for {labels.titles(methods, own)}" if own else ""
-    sentence = f"{labels.plural(trained, 'method')}, the same data, the same budget{but}. "
-    sentence += "Within a family, with the same generator, only the loss differs"
-    apart = [name for name, settings in methods.items() if any(getattr(settings, key, None) for key in STEADYING)]
-    sentence += f", and for {labels.titles(methods, apart)} what steadies the training." if apart else "."
+    sentence = f"{labels.plural(trained, 'method')}, trained on the same data with the same budget"
+    if own:
+        sentence += f"; {labels.titles(methods, own)} {'has' if len(own) == 1 else 'have'} another budget"
+    sentence += ". Within a family the generator is the same, and only the loss differs"
+    if apart := [name for name, settings in methods.items() if any(getattr(settings, key, None) for key in STEADYING)]:
+        sentence += f"; {labels.titles(methods, apart)} also {'differs' if len(apart) == 1 else 'differ'} in what steadies the training"
+    sentence += "."
     if not elsewhere:
         return sentence
     return f"{sentence} Beside them, with whatever data and budget: {labels.titles(methods, elsewhere)}."

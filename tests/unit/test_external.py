@@ -118,7 +118,7 @@ def test_the_report_shows_what_is_known_and_says_what_is_not(made: tuple[Path, P
         assert any(note.startswith("Empty for Made elsewhere (theirs) and Made elsewhere (one_set): ") for note in table.footnotes)
     assert not any("before gradients" in note for note in stability_table(results, dataset).footnotes)
     page = build(params, folder).cited["index.html"].decode()
-    assert "1 method, the same data" in page
+    assert "1 method, trained on the same data with the same budget. " in page
     assert "Beside them, with whatever data and budget: Made elsewhere (theirs) and Made elsewhere (one_set)." in page
     assert "Nothing is known here of how they were made" in page
 
