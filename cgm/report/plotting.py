@@ -79,8 +79,11 @@ def render(picture: Picture, stamp: str = "") -> dict[str, bytes]:
             figure.suptitle(stamp, color=LIGHT.alert, fontsize=9, fontweight="bold")
         picture.draw(figure, LIGHT)
         _as_written(figure)
-        _settle(figure)
-        figure.set_layout_engine("none")  # once: it is most of the time that a figure takes
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)
+        _cut_off_digits(figure)
+        figure.set_layout_engine(None)  # once: with an engine, even "none", each savefig would draw everything twice
         files = {}
         for suffix, metadata in NAMELESS.items():
             file = io.BytesIO()
@@ -97,13 +100,12 @@ def _as_written(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def _settle(figure: Figure) -> None:
-    """Lay the figure out, and cut off the last digits of where its parts come to lie.
+def _cut_off_digits(figure: Figure) -> None:
+    """Of where the parts of a figure that is laid out lie: those that the layout can't vouch for.
 
     The layout's solver (kiwi) adds up in the order of its variables' addresses in memory, which differ from process to process: so do the
     last digits. matplotlib makes the name of a clipping rectangle in an SVG of all of them, and a PDF writes ten.
     """
-    figure.draw_without_rendering()
     for part in figure.subfigs:
         part.bbox_relative.set_points(_cut_off(part.bbox_relative))
     for axes in figure.axes:
@@ -237,7 +239,8 @@ def place_labels(
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     _as_written(figure)
-    _settle(figure)  # so that pixels mean what they will mean
+    figure.draw_without_rendering()  # lays it out, so that pixels mean what they will mean
+    _cut_off_digits(figure)
     renderer, frame = canvas.get_renderer(), axes.get_window_extent()
     pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(anchors))]
     dots = [(float(x), float(y)) for x, y in axes.transData.transform(list(obstacles))] if obstacles else []
@@ -260,7 +263,8 @@ def place_labels(
             box = Bbox.from_bounds(left, bottom, extent.width, extent.height)
             cost = float(radius) + 2e4 * (not _inside(box, frame))
             cost += sum(1e4 for other in boxes.values() if _overlap(box, other, 2 * scale))
-            cost += sum(40.0 for dot in dots if box.padded(2 * scale).contains(*dot))
+            x0, y0, x1, y1 = box.padded(2 * scale).extents
+            cost += sum(40.0 for at, up in dots if x0 <= at <= x1 and y0 <= up <= y1)
             own = _distance(box, pixels[index])
             cost += sum(30.0 for place, other in enumerate(pixels) if place != index and _distance(box, other) < own + 3 * scale)
             if best is None or cost < best[0]:

@@ -61,7 +61,7 @@ def losses_of(dataset: DatasetResult, key: str) -> dict[str, dict[int, float]]:
 def between(dataset: DatasetResult, key: str, one: str, other: str) -> Difference | None:
     """:func:`loss` of ``one`` less that of ``other``, whether they were trained to competence or not. None where no seed has both, or the
     measure isn't one to rank by."""
-    return _differences(_losses(dataset, key, (one, other)), dataset.group_sizes).get((one, other))
+    return _differences(_losses(dataset, key, (one, other)), dataset.group_sizes, [(one, other)]).get((one, other))
 
 
 def _losses(dataset: DatasetResult, key: str, methods: Iterable[str]) -> dict[str, dict[int, Measured]]:
@@ -87,7 +87,8 @@ def rank(dataset: DatasetResult, key: str) -> Ranking | None:
     best, *others = sorted(means, key=lambda method: means[method])
     within = margin(means[best], _references(dataset, key))
     near = [method for method in leaders(means, within, "lower") if method != best]
-    pairs = _differences(losses, dataset.group_sizes)
+    each_pair = [(one, other) for one in losses for other in losses if one < other]  # the other way round p is the same
+    pairs = _differences(losses, dataset.group_sizes, [*each_pair, *((best, other) for other in others[:1])])
     return Ranking(
         best=best,
         near=tuple(near),
@@ -109,18 +110,19 @@ def _references(dataset: DatasetResult, key: str) -> list[float]:
     return [loss(key, value) for values in (*means, *found.values()) for value in values]
 
 
-def _differences(losses: Mapping[str, Mapping[int, Measured]], sizes: np.ndarray) -> dict[tuple[str, str], Difference]:
-    """Of every two methods, both ways; over seeds alone where something was not left out."""
+def _differences(
+    losses: Mapping[str, Mapping[int, Measured]], sizes: np.ndarray, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Difference]:
+    """Of these pairs of methods, as far as both have values; over seeds alone where something was not left out."""
     if any(len(run.left_out) != len(sizes) for runs in losses.values() for run in runs.values()):
         sizes = sizes[:0]
     cut = {
         method: {seed: replace(run, left_out=run.left_out[: len(sizes)]) for seed, run in runs.items()} for method, runs in losses.items()
     }
     found = {}
-    for one in cut:
-        for other in cut:
-            if one != other and (apart := difference(cut[one], cut[other], sizes, "lower")) is not None:
-                found[one, other] = apart
+    for one, other in pairs:
+        if one in cut and other in cut and (apart := difference(cut[one], cut[other], sizes, "lower")) is not None:
+            found[one, other] = apart
     return found
 
 

@@ -393,7 +393,7 @@ def test_every_layout_that_a_card_may_name_has_a_title(tree: Path) -> None:
         assert data_card(dataset)["Layout"].startswith(f"{layout} (")
 
 
-def test_a_method_without_a_paper_shows_itsown_settings(tmp_path: Path) -> None:
+def test_a_method_without_a_paper_shows_its_own_settings(tmp_path: Path) -> None:
     params = make_params([0])
     mixture = METHODS["weighted"].Settings.model_validate({"implementation": "weighted", "terms": {"l1": 2, "ssim": 3}})
     params = params.model_copy(update={"methods": {**params.methods, "mine": mixture}})
