@@ -55,7 +55,7 @@ for template in table.templates:
         log: template.log
         conda: "environment.yaml"
         wildcard_constraints: **template.constraints
-        params: command=lambda wildcards, stage=stage: stage_table.with_python(stage(wildcards).command)
+        params: command=lambda wildcards, stage=stage: stage_table.as_job(stage(wildcards).command)
         threads: lambda wildcards, stage=stage: table.threads(stage(wildcards))
         resources:
             slots=lambda wildcards, stage=stage: table.slots(stage(wildcards)),

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import sys
 
 ENGINE = ("CGM_ENGINE", "DVC_STAGE")
 """Environment variables of a job: the Snakefile sets the first, to its process, DVC the second."""
@@ -11,9 +10,5 @@ PARENT = int(os.environ.get("CGM_ENGINE", os.getppid()))
 tells its jobs."""
 
 if any(name in os.environ for name in ENGINE):
-    from pipeline import forks
-
-    if forks.available(os.environ) and sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("pipeline."):
-        forks.hand_over(sys.orig_argv[2], sys.orig_argv[3:], PARENT)
     # Nothing that imports make becomes garbage, and looking for it takes a fifth of their time. `stage_command.main` enables it again.
     gc.disable()

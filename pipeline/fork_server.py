@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from pipeline import forks
 
@@ -147,7 +148,7 @@ def become(job: Job, files: list[int], server: int) -> None:
         os.close(file)
     os.chdir(job.folder)
     os.environ.clear()
-    os.environ.update(job.environment | {forks.SWITCH: "0", **({"CGM_ENGINE": str(server)} if "CGM_ENGINE" in job.environment else {})})
+    os.environ.update(job.environment | ({"CGM_ENGINE": str(server)} if "CGM_ENGINE" in job.environment else {}))
     for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
         del sys.modules[name]  # that of the job's own folder comes
     sys.path[:] = job.path
@@ -155,8 +156,20 @@ def become(job: Job, files: list[int], server: int) -> None:
     importlib.invalidate_caches()
     sys.argv[1:] = job.arguments
     sys.orig_argv[1:] = ["-m", job.module, *job.arguments]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=stream is sys.stderr or os.isatty(stream.fileno()))  # type: ignore[union-attr]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        opened = _stream(number, getattr(sys, name))
+        setattr(sys, name, opened)
+        setattr(sys, f"__{name}__", opened)
+
+
+def _stream(number: int, before: TextIO) -> TextIO:
+    """Made anew: those that were opened on ``/dev/null`` take any file for one that can seek."""
+    lines = number == 2 or os.isatty(number)
+    opened = open(  # noqa: SIM115
+        number, "w" if number else "r", 1 if lines and number else -1, before.encoding, before.errors, closefd=False
+    )
+    opened.reconfigure(write_through=os.environ.get("PYTHONUNBUFFERED", "") != "")
+    return opened
 
 
 def main(name: str) -> None:

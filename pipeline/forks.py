@@ -1,9 +1,10 @@
-"""Jobs of an engine without their imports: a process that has imported the packages forks, and the fork is the job.
+"""Jobs of Snakemake without their imports: a process that has imported the packages forks, and the fork is the job.
 
-Half of what a small stage takes is ``import torch``. So the first job of an engine leaves a *fork server* behind
-(:mod:`pipeline.fork_server`) and runs as ever. A later one asks it for a fork, hands over its arguments, environment, folder and open
-files, and waits for the end. The fork imports cgm and the stage itself, from the files as they are then: only packages are shared. Where no
-server answers, a job runs as it would have without one, so that nothing hangs on it.
+``python -m pipeline.forks pipeline.train dataset=…`` does what ``python -m pipeline.train dataset=…`` does. Half of what a small stage
+takes is ``import torch``. So the first job leaves a *fork server* behind (:mod:`pipeline.fork_server`) and runs as ever. A later one asks it
+for a fork, hands over its arguments, environment, folder and open files, and waits for the end. The fork imports cgm and the stage itself,
+from the files as they are then: only packages are shared. Where no server answers, a job runs as it would have without one, so that nothing
+hangs on it.
 
 A server serves jobs that started in the same circumstances as itself (:func:`circumstances`), and ends when none has come for a while.
 A job's end is its fork's: its exit code, or the signal that ended it. Signals are passed on, a job that is killed takes its fork along, and
@@ -17,18 +18,20 @@ import hashlib
 import json
 import os
 import resource
+import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import PARENT
+
 SWITCH = "CGM_FORK"
-"""Environment variable: ``0`` for jobs without a server. In a fork it is ``0`` too: what a stage starts is no job."""
-OF_THE_JOB = {"_", "SHLVL", "PWD", "OLDPWD", "PYTHONPATH", "CGM_ENGINE", "DVC_STAGE", "DVC_ROOT", "PYTEST_CURRENT_TEST"}
+"""Environment variable: ``0`` for jobs without a server."""
+OF_THE_JOB = {"_", "SHLVL", "PWD", "OLDPWD", "PYTHONPATH", "CGM_ENGINE", "PYTEST_CURRENT_TEST"}
 """Environment variables that no package reads when it is imported. Of ``PYTHONPATH`` counts what it leads to."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LENGTH, STATUS = 8, 4
@@ -60,10 +63,6 @@ def address(name: str) -> str:
     return f"\0cgm-{name}"
 
 
-def available(environment: Mapping[str, str]) -> bool:
-    return sys.platform == "linux" and environment.get(SWITCH) != "0"
-
-
 def hand_over(module: str, arguments: list[str], engine: int) -> None:
     """Run ``python -m module arguments`` as a fork and end as it ends; return where there is no server, and leave one behind.
 
@@ -75,7 +74,7 @@ def hand_over(module: str, arguments: list[str], engine: int) -> None:
         server.connect(address(name))
     except ConnectionRefusedError:  # none, or one that imports just now: a second one sees its name taken and ends
         subprocess.Popen(
-            [sys.executable, "-m", "pipeline.fork_server", name], cwd=Path(__file__).parents[1], env=os.environ | {SWITCH: "0"},
+            [sys.executable, "-m", "pipeline.fork_server", name], cwd=Path(__file__).parents[1],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         return
@@ -128,3 +127,14 @@ def _end_as(status: int) -> NoReturn:
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status if status >= 0 else 128 - status)
+
+
+def main(module: str, *arguments: str) -> None:
+    if sys.platform == "linux" and os.environ.get(SWITCH) != "0":
+        hand_over(module, list(arguments), PARENT)
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

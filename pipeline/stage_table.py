@@ -239,9 +239,9 @@ def load_table(root: str | Path = ".") -> Table:
     return Table(root, documents["dvc.yaml"], documents["params.yaml"], params)
 
 
-def with_python(command: str) -> str:
-    """``command`` with this interpreter where the table says ``python``."""
-    return re.sub(r"(?<!\S)python(?= -m )", lambda _: shlex.quote(sys.executable), command)
+def as_job(command: str) -> str:
+    """``command`` with this interpreter where the table says ``python``, and a stage as a fork where it can be (:mod:`pipeline.forks`)."""
+    return re.sub(r"(?<!\S)python -m (?=pipeline\.)", lambda _: f"{shlex.quote(sys.executable)} -m pipeline.forks ", command)
 
 
 def cores() -> int:

@@ -232,6 +232,6 @@ def test_no_shell_stays_between_an_engine_and_a_stage() -> None:
     assert {stage.command.split()[0] for stage in load_table(ROOT).stages.values()} == {"exec"}
 
 
-def test_python_is_this_interpreter() -> None:
-    command = stage_table.with_python("env OMP_NUM_THREADS=1 python -m pipeline.train dataset=python")
-    assert command == f"env OMP_NUM_THREADS=1 {sys.executable} -m pipeline.train dataset=python"
+def test_a_job_runs_with_this_interpreter_and_may_be_a_fork() -> None:
+    command = stage_table.as_job("env OMP_NUM_THREADS=1 python -m pipeline.train dataset=python")
+    assert command == f"env OMP_NUM_THREADS=1 {sys.executable} -m pipeline.forks pipeline.train dataset=python"
