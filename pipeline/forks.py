@@ -1,10 +1,10 @@
 """Jobs of Snakemake without their imports: a process that has imported the packages forks, and the fork is the job.
 
 ``python -m pipeline.forks pipeline.train dataset=…`` does what ``python -m pipeline.train dataset=…`` does. Half of what a small stage
-takes is ``import torch``. So the first job leaves a *fork server* behind (:mod:`pipeline.fork_server`) and runs as ever. A later one asks it
-for a fork, hands over its arguments, environment, folder and open files, and waits for the end. The fork imports cgm and the stage itself,
-from the files as they are then: only packages are shared. Where no server answers, a job runs as it would have without one, so that nothing
-hangs on it.
+takes is ``import torch``. So the first job leaves a *fork server* behind (:mod:`pipeline.fork_server`) and runs as ever. A later one asks
+it for a fork, hands over its arguments, environment, folder and open files, and waits for the end. The fork imports cgm and the stage
+itself, from the files as they are then: only packages are shared. Where no server answers, a job runs as it would have without one, so that
+nothing hangs on it.
 
 A server serves jobs that started in the same circumstances as itself (:func:`circumstances`), and ends when none has come for a while.
 A job's end is its fork's: its exit code, or the signal that ended it. Signals are passed on, a job that is killed takes its fork along, and
