@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -162,7 +163,9 @@ def _cite(results: Results, identity: str) -> str:
     return f"{SOFTWARE}; experiment {results.params.experiment}, result {identity[:12]}{commit}."
 
 
+@cache
 def _environment() -> Environment:
+    """One for all tables: a template is compiled once."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
