@@ -6,6 +6,7 @@ import ast
 import copy
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +68,7 @@ def read(source: str, name: str, is_package: bool, digest: str) -> Module:
             for alias in node.names:
                 local, target = ("* " + origin, origin) if alias.name == "*" else (alias.asname or alias.name, f"{origin}.{alias.name}")
                 imports[local] = target
-    plain, spoken = (
-        {name: _defined(statements, words) for name, statements in _statements(ast.parse(source)).items()} for words in (False, True)
-    )
+    plain, spoken = (_all_defined(_statements(ast.parse(source)), words) for words in (False, True))
     return Module(digest, imports, {name: (plain[name], spoken[name]) for name in plain})
 
 
@@ -91,13 +90,23 @@ def _statements(tree: ast.Module) -> dict[str, list[ast.stmt]]:
     return found
 
 
+def _all_defined(found: dict[str, list[ast.stmt]], words: bool) -> dict[str, Definition]:
+    """What counts of each; the statements are changed in place."""
+    several = [id(statement) for statements in found.values() for statement in statements]
+    shared = {each for each, count in Counter(several).items() if count > 1}  # a statement may define several names
+    return {
+        name: _defined([copy.deepcopy(each) if id(each) in shared else each for each in statements], words)
+        for name, statements in found.items()
+    }
+
+
 def _defined(statements: list[ast.stmt], words: bool) -> Definition:
     source, chains, texts = "", set[tuple[str, ...]](), set[str]()
     for statement in statements:
         if _is_words(statement, words):
             continue
-        plain = _Plain(words).visit(copy.deepcopy(statement))  # which changes it in place, and a statement may define several names
-        source += ast.unparse(ast.fix_missing_locations(plain)) + "\n"
+        plain = _Plain(words).visit(statement)
+        source += ast.unparse(plain) + "\n"
         chains |= _Names.used_in(plain)
         strings = (node.value for node in ast.walk(plain) if isinstance(node, ast.Constant) and isinstance(node.value, str))
         texts |= {text for text in strings if PLACE.fullmatch(text)}
