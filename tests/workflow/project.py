@@ -20,7 +20,7 @@ from cgm.experiment.reading import read_yaml
 ROOT = Path(__file__).parents[2]
 JOB = re.compile(r"^Job (\d+): (\w[\w-]*)(.*)$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
-STAGE = re.compile(r" -m pipeline\.(\w+(?: \w+=[\w-]+)*)")
+STAGE = re.compile(r" -m (?:pipeline\.forks )?pipeline\.(\w+(?: \w+=[\w-]+)*)")
 RUNNING = re.compile(r"^Running stage '([^']+)':$", re.MULTILINE)
 COMPUTING = {name for name, entry in read_yaml(ROOT / "dvc.yaml", remedy="")["stages"].items() if entry.get("meta", {}).get("computes")}
 
