@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from code_cache import give_code_cache
 from safetensors.numpy import save_file
 
 from cgm.core.errors import UserError
@@ -51,6 +52,7 @@ def first(small: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root / name)
     for folder in ("cgm", "pipeline"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    give_code_cache(root)
     subprocess.run(["git", "init", "--quiet", root], check=True)
     table = load_table(root)
     with contextlib.chdir(root), agreement.adoption(table) as made:

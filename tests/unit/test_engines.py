@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from code_cache import give_code_cache
 from snakemake.persistence import FileBackupMixin
 
 from cgm.core.files import read_json, write_json, write_text
@@ -35,6 +36,7 @@ def locked(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, tmp_path / name)
     for folder in ("cgm", "pipeline"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    give_code_cache(tmp_path)
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     lock = tmp_path / ".snakemake/locks/0.output.lock"
     lock.parent.mkdir(parents=True)

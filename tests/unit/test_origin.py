@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from code_cache import give_code_cache
 from report_inputs import make_params, write_inputs
 
 from cgm.experiment.params import Params
@@ -34,9 +35,7 @@ def project(params: Params, tmp_path: Path) -> Path:
     """With this code, committed, and runs that it trained."""
     for package in ("cgm", "pipeline"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    if (cache := ROOT / "build/code.json").is_file():
-        (tmp_path / "build").mkdir()
-        shutil.copy(cache, tmp_path / "build")
+    give_code_cache(tmp_path)
     (tmp_path / ".gitignore").write_text("build/\ndata/\nresults/\n")
     (tmp_path / "params.yaml").write_text("experiment: default\n")
     write_inputs(tmp_path, params)

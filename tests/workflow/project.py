@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from code_cache import give_code_cache
 
 from cgm.experiment.reading import read_yaml
 
@@ -98,6 +99,7 @@ class Project:
             if edit:
                 edit(raw)
             self.params.write_text(yaml.safe_dump(raw, sort_keys=False))
+        give_code_cache(folder)
         self.git("init", "--quiet", "--initial-branch=main")
 
     @classmethod
