@@ -74,8 +74,18 @@ BY_DVC = ("a method's parameter", "comments, and what nothing uses", "a method's
 """Each in its own way; Snakemake runs them all, for it is the one that has to be told what DVC knows."""
 
 
+ALIKE = ("a dataset's budget", "the report's template", "a method's code")
+"""Snakemake is told of them as of others: a method's parameter, a claim, the training loop."""
+
+
 @pytest.mark.parametrize(
-    ("change", "engine"), [(change, engine) for change in CHANGES for engine in ENGINES if engine == "snakemake" or change in BY_DVC]
+    ("change", "engine"),
+    [
+        pytest.param(change, engine, marks=pytest.mark.slow if engine == "snakemake" and change in ALIKE else ())
+        for change in CHANGES
+        for engine in ENGINES
+        if engine == "snakemake" or change in BY_DVC
+    ],
 )
 def test_a_change_runs_what_it_touches(project: Project, change: str, engine: str) -> None:
     make, expected = CHANGES[change]
