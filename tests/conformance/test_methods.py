@@ -58,7 +58,18 @@ def test_what_every_method_must_do(name: str, paired: bool, check: Callable[[Sub
 
 
 @pytest.mark.parametrize(
-    "name", ["mae", "mse", "gan_l1", "pix2pix", "ms_ssim_l1", "pix2pixhd", "perceptual", "perceptual_gan", "perceptual_style"]
+    "name",
+    [
+        "mae",
+        "mse",
+        "gan_l1",
+        "pix2pix",
+        pytest.param("ms_ssim_l1", marks=pytest.mark.slow),
+        "pix2pixhd",
+        "perceptual",
+        "perceptual_gan",
+        "perceptual_style",
+    ],
 )
 def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
     method = build(name, True, **({"loss_network": "efficientnet-lite1"} if name.startswith("perceptual") else {}))
@@ -68,7 +79,7 @@ def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
     assert error(method) < 0.25 * before
 
 
-@pytest.mark.parametrize("name", ["gan", "cgan", "unpaired_gan", "cyclegan", "cut", "fastcut"])
+@pytest.mark.parametrize("name", ["gan", "cgan", "unpaired_gan", pytest.param("cyclegan", marks=pytest.mark.slow), "cut", "fastcut"])
 def test_adversarial_methods_approach_eight_targets(name: str) -> None:
     """Without a term that names the answer, the mean colour of what G paints must still come to that of the targets."""
     method = build(name, True)

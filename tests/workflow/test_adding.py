@@ -98,6 +98,7 @@ def rows(project: Project) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow  # test_add, test_adding_a_metric and test_own add one thing each
 def test_things_are_added_by_one_file_and_one_line_each(tmp_path: Path) -> None:
     project = Project(tmp_path, pairs_only)
     project.change("methods.pix2pix", None)

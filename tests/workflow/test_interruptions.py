@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import ENGINES, Project, pairs_only, stages, whole_run
+from project import Project, pairs_only, stages, whole_run
 
 from cgm.core.files import read_json
 from pipeline import agreement
@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["snakemake", pytest.param("dvc", marks=pytest.mark.slow)])
 def test_a_failing_run_takes_no_other_down(project: Project, engine: str) -> None:
     """All train anew; one cannot put its checkpoint away. The others end well, and the report comes with that run marked."""
     project.change("training.learning_rate", 0.0004 if engine == "dvc" else 0.0006)
@@ -67,7 +67,7 @@ def test_a_failing_run_takes_no_other_down(project: Project, engine: str) -> Non
     [
         pytest.param("snakemake", signal.SIGKILL, "snakemake", marks=pytest.mark.slow),
         ("snakemake", signal.SIGKILL, "dvc"),
-        ("snakemake", signal.SIGINT, "snakemake"),
+        pytest.param("snakemake", signal.SIGINT, "snakemake", marks=pytest.mark.slow),
         pytest.param("dvc", signal.SIGKILL, "snakemake", marks=pytest.mark.slow),
     ],
 )

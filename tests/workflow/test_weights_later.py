@@ -128,6 +128,7 @@ def column(project: Project, metric: str, judge: str) -> set[str]:
     return {row["status"] for row in rows if row["metric"] == metric and row["judge"] == judge and row["method"] == "mae"}
 
 
+@pytest.mark.slow  # three whole runs; tests/unit/test_weights.py and test_fingerprint.py have each part by itself
 def test_weights_that_come_later(tmp_path: Path, server: Server, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_with(tmp_path / "project", server, file, monkeypatch)
     first = project.snakemake()
