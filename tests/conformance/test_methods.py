@@ -57,20 +57,10 @@ def test_what_every_method_must_do(name: str, paired: bool, check: Callable[[Sub
     check(Subject(name, paired, LEAST.get(name, {})))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mae",
-        "mse",
-        "gan_l1",
-        "pix2pix",
-        pytest.param("ms_ssim_l1", marks=pytest.mark.slow),
-        "pix2pixhd",
-        "perceptual",
-        "perceptual_gan",
-        "perceptual_style",
-    ],
-)
+PAIRED = ("mae", "mse", "gan_l1", "pix2pix", "pix2pixhd", "perceptual", "perceptual_gan", "perceptual_style")
+
+
+@pytest.mark.parametrize("name", [*PAIRED, pytest.param("ms_ssim_l1", marks=pytest.mark.slow)])
 def test_supervised_methods_overfit_eight_pairs(name: str) -> None:
     method = build(name, True, **({"loss_network": "efficientnet-lite1"} if name.startswith("perceptual") else {}))
     before = error(method)

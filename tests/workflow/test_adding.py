@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
 from project import LAST, Project, pairs_only
 
 METHOD = '''"""MAE with a squared root on top."""
