@@ -2,9 +2,9 @@
 
 Gradients are averaged here and not by torch's ``DistributedDataParallel``, whose documentation says that it doesn't work with
 ``torch.autograd.grad``: R1 needs it (with a penalty on gradients it gave wrong ones, pytorch/pytorch#47562). It also wants each network
-called through its wrapper and followed by one backward pass of its own, while D is called several times in a step, and frozen in G's. What it
-would give is that messages overlap with the backward pass. One message a player, after it, keeps a step the same in all methods, and carries
-along whether the loss was finite.
+called through its wrapper and followed by one backward pass of its own, while D is called several times in a step, and is frozen in G's.
+What it would give is that messages overlap with the backward pass. One message a player, after it, keeps a step the same in all methods,
+and carries along whether the loss was finite.
 """
 
 from __future__ import annotations

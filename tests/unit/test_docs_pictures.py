@@ -26,7 +26,12 @@ LARGEST, ALL, WIDEST = 60_000, 400_000, 1200
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_pictures", ROOT / "docs/pictures.py")
+    return loaded("pictures")
+
+
+def loaded(name: str) -> ModuleType:
+    """One of the scripts beside the pages."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -54,6 +59,17 @@ def test_pictures_are_small():
     assert sum(sizes.values()) <= ALL, sizes
     for path in PICTURES:
         assert Image.open(path).width <= WIDEST
+
+
+def test_mlflows_pages_are_those_of_the_script() -> None:
+    taken = {path.stem: path for path in (ROOT / "docs/mlflow").iterdir()}
+    named = [Path(place).stem for _, place in NAMED.findall(PAGES[ROOT / "docs/mlflow.md"])]
+    scenes = loaded("mlflow_pictures")
+    assert sorted(named) == sorted(taken) == sorted(scenes.PICTURES)
+    for path in taken.values():
+        with Image.open(path) as image:
+            assert (image.width, path.suffix) == (scenes.WIDTH, ".png")
+        assert path.stat().st_size <= LARGEST
 
 
 def test_every_layout_and_every_condition_has_its_picture(script):
