@@ -37,9 +37,9 @@ if what == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if what == "wait":
     child = subprocess.Popen(["sleep", "60"])
-    Path("pid.tmp").write_text(f"{os.getpid()} {child.pid}")
-    Path("pid.tmp").rename("pid")
     try:
+        Path("pid.tmp").write_text(f"{os.getpid()} {child.pid}")
+        Path("pid.tmp").rename("pid")
         time.sleep(60)
     except KeyboardInterrupt:
         child.kill()

@@ -142,7 +142,6 @@ def test_revisions_and_a_colleagues_clone(project: Project, tmp_path: Path) -> N
     assert clone.snakemake("--dry-run").executed == whole_run("pix2pix")
 
 
-@pytest.mark.slow
 def test_an_experiment_of_dvc(project: Project) -> None:
     outcome = project.dvc("exp", "run", "--set-param", f"{LAMBDA}=9.0")
     assert outcome.code == 0, outcome.output[-4000:]
