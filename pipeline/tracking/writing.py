@@ -10,9 +10,10 @@ import json
 import math
 import re
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking.multimedia import compress_image_size
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 from PIL import Image
 
 from cgm.experiment.params import Params
@@ -53,7 +56,7 @@ from pipeline.tracking.record import (
 )
 from pipeline.tracking.store import Store, now
 
-METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100
+ALL_AT_ONCE, OTHERS_AT_ONCE = 1000, 100
 """MLflow's limits for one call of ``log_batch``: so many of all, so many parameters, so many tags."""
 SAMPLES = "samples"
 """Key of the grids: MLflow shows the images of one key by step."""
@@ -61,8 +64,10 @@ FINAL = "final/"
 TIMING = ("system/", "seconds", "images_per_second", "final/seconds", "final/images_per_second")
 FIRST_STEPS = 2
 SAME = 1e-6
+IMAGES = "images"
 IMAGE = re.compile(r"\+step\+(\d+)\+.*\.png$")
-"""What ``log_image`` calls an image; its thumbnail, which it writes after it, ends in ``+compressed.webp``."""
+THUMBNAIL = "+compressed.webp"
+"""What ``client.log_image`` calls an image and its thumbnail, which comes after it."""
 T = TypeVar("T")
 
 
@@ -121,9 +126,9 @@ class Writer:
             if not in_model and held.files.get(name) != (item.folder / name).stat().st_size:
                 files.log_artifact(str(item.folder / name))
         self._texts(files, self._settings(record), held.files)
-        self._grids(run_id, grids(item), held)
+        shown = self._grids(run, grids(item), held)
         tags = {**tags, **linked.tags, PARENT: parent, STATE: CURRENT}
-        self.tag(run_id, {**{key: value for key, value in tags.items() if run.data.tags.get(key) != value}, DIGEST: item.digest})
+        self._lacking(run, {**tags, **shown, DIGEST: item.digest})
         self.client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED", end_time=span.end)
         self.live.pop(run_id, None)
         return str(run_id), tags
@@ -148,7 +153,7 @@ class Writer:
         self.live[run_id] = held
         try:
             self._points(run_id, points, held)
-            self._grids(run_id, grids(item), held)
+            self._lacking(known, self._grids(known, grids(item), held))
         except Exception:  # nobody knows whether the store took the last batch: it is asked again
             self.live.pop(run_id, None)
             raise
@@ -186,12 +191,13 @@ class Writer:
 
     def restate(self, run: MlflowRun, tags: Mapping[str, str]) -> None:
         """Set the tags that differ; the parent and ``superseded_by`` go where they are not among them."""
-        found = run.data.tags
-        if new := {key: value for key, value in tags.items() if found.get(key) != value}:
-            self.tag(run.info.run_id, new)
+        self._lacking(run, tags)
         for key in (SUCCESSOR, PARENT):
-            if key in found and key not in tags:
+            if key in run.data.tags and key not in tags:
                 self.client.delete_tag(run.info.run_id, key)
+
+    def _lacking(self, run: MlflowRun, tags: Mapping[str, str]) -> None:
+        self.tag(run.info.run_id, {key: value for key, value in tags.items() if run.data.tags.get(key) != value})
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         for some in _batches([RunTag(key, value) for key, value in tags.items()], OTHERS_AT_ONCE):
@@ -216,10 +222,10 @@ class Writer:
         points = {(name, point.step): point.value for name in run.data.metrics for point in self.client.get_metric_history(run_id, name)}
         files = self._files(run)
         sizes = {file.path: file.file_size or 0 for file in files.list_artifacts()}
-        images = [file.path for file in files.list_artifacts("images")] if "images" in sizes else []
+        images = [file.path for file in files.list_artifacts(IMAGES)] if IMAGES in sizes else []
         steps = set()
         for path in images:
-            if (found := IMAGE.search(path)) and f"{path.removesuffix('.png')}+compressed.webp" in images:
+            if (found := IMAGE.search(path)) and f"{path.removesuffix('.png')}{THUMBNAIL}" in images:
                 steps.add(int(found[1]))
             elif path.endswith(".png"):  # cut short between the image and its thumbnail
                 files.delete_artifacts(path)
@@ -229,17 +235,30 @@ class Writer:
         """With ``settings``, a run's parameters, in the same calls: a call costs more than what is in it."""
         new = [point for point in points if (point.key, point.step) not in held.points]
         given = [Param(key, value) for key, value in (settings or {}).items() if key not in held.parameters]
-        batches, sets = list(_batches(new, METRICS_AT_ONCE - OTHERS_AT_ONCE)), list(_batches(given, OTHERS_AT_ONCE))
-        for some, others in zip_longest(batches, sets, fillvalue=()):
+        while new or given:
+            others, given = given[:OTHERS_AT_ONCE], given[OTHERS_AT_ONCE:]
+            room = ALL_AT_ONCE - len(others)
+            some, new = new[:room], new[room:]
             self.client.log_batch(run_id, metrics=some, params=others)
             held.points.update({(point.key, point.step): point.value for point in some})
 
-    def _grids(self, run_id: str, found: Mapping[int, Path], held: Held) -> None:
+    def _grids(self, run: MlflowRun, found: Mapping[int, Path], held: Held) -> dict[str, str]:
+        """What ``client.log_image`` does for each, but with the PNG as it is, and the tag once: it encodes every one anew.
+
+        Returns the run's tag that makes MLflow's pages show them.
+        """
+        files = self._files(run)
         for step, path in found.items():
             if step not in held.grids:
-                with Image.open(path) as image:
-                    self.client.log_image(run_id, image, key=SAMPLES, step=step)
+                with tempfile.TemporaryDirectory() as temporary, Image.open(path) as image:
+                    whole = Path(temporary) / f"{SAMPLES}+step+{step}+timestamp+{now()}+{uuid.uuid4()}.png"
+                    whole.symlink_to(path.resolve())
+                    small = whole.with_name(f"{whole.stem}{THUMBNAIL}")
+                    compress_image_size(image).save(small)
+                    for file in (whole, small):  # in this order, and each whole or not at all
+                        files.log_artifact(str(file), IMAGES)
                 held.grids.add(step)
+        return {MLFLOW_LOGGED_IMAGES: "True"} if held.grids else {}
 
     def _settings(self, record: Mapping[str, Any]) -> dict[str, str]:
         """The full configuration of the run; and ``params.yaml``, which the command that makes it again wants."""

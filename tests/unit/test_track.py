@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tracked import artifacts_in, every_run, experiment, held, write_run
+from PIL import Image
+from tracked import artifacts_in, every_run, experiment, held, write_progress, write_run
 
 from cgm.core.errors import UserError
 from cgm.core.files import read_json, write_json
@@ -148,6 +150,34 @@ def test_an_interrupted_write_is_made_good(folder: Path, monkeypatch: pytest.Mon
     runs = held(params)
     assert set(runs) == {"openmoji/mae", "openmoji/mae/0"}
     assert runs["openmoji/mae/0"].data.metrics["final/mae"] == 0.5
+
+
+def test_grids_are_what_mlflow_itself_would_log(folder: Path) -> None:
+    """By name, size of the thumbnail and tag, so that its pages show them; the pixels are the file's own."""
+    params = experiment(folder)
+    place = write_run(folder, "mae", 0, 0.5)
+    write_progress(place, [32, 64])
+    track(params, folder)
+    run, client = held(params)["openmoji/mae/0"], MlflowClient(params.tracking.uri)
+    own = client.create_run(run.info.experiment_id)
+    for step in (32, 64):
+        with Image.open(place / f"progress/{step:09d}.png") as image:
+            client.log_image(own.info.run_id, image, key="samples", step=step)
+
+    def logged(run_id: str) -> dict[str, Path]:
+        images = Path(client.download_artifacts(run_id, "images"))
+        return {re.sub(r"timestamp\+\d+\+[0-9a-f-]{36}", "…", path.name): path for path in images.iterdir()}
+
+    ours, theirs = logged(run.info.run_id), logged(own.info.run_id)
+    assert set(ours) == set(theirs)
+    assert len(ours) == 4
+    for name, path in ours.items():
+        with Image.open(path) as image, Image.open(theirs[name]) as same:
+            assert (image.size, image.format, image.tobytes()) == (same.size, same.format, same.tobytes())
+    for step in (32, 64):
+        assert ours[f"samples+step+{step}+….png"].read_bytes() == (place / f"progress/{step:09d}.png").read_bytes()
+    tag = client.get_run(own.info.run_id).data.tags["mlflow.loggedImages"]
+    assert run.data.tags["mlflow.loggedImages"] == tag
 
 
 def test_a_bad_uri_is_one_line_that_names_the_key(folder: Path) -> None:
