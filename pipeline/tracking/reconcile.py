@@ -72,18 +72,20 @@ class Reconciler:
             same = [run for run in complete.get(name, []) if run.data.tags[DIGEST] == item.digest and run.info.run_id not in before]
             if same:
                 self.writer.restate(same[0], {STATE: CURRENT, PARENT: parent})
+                for begun in incomplete.pop(name, []):  # trained anew, and ended before it replaced these results
+                    self.writer.give_up(begun.info.run_id)
                 outcome.runs[name], tags = same[0].info.run_id, same[0].data.tags
                 if self.writer.lineage.lacks(item, tags):
                     tags = {**tags, **self.writer.link(item, same[0])}
                     outcome.written.append(name)
             else:
-                begun = incomplete.get(name, [])
-                outcome.runs[name], tags = self.writer.finished(item, parent, begun[0].info.run_id if begun else None)
+                known = incomplete.get(name, [])
+                outcome.runs[name], tags = self.writer.finished(item, parent, known[0].info.run_id if known else None)
                 outcome.written.append(name)
             seeds[item.group].append((item, outcome.runs[name], tags))
         for one in live:
-            begun = incomplete.get(str(one.run), [])
-            outcome.runs[str(one.run)] = self.writer.follow(one, outcome.runs[one.group], begun[0] if begun else None)
+            known = incomplete.get(str(one.run), [])
+            outcome.runs[str(one.run)] = self.writer.follow(one, outcome.runs[one.group], known[0] if known else None)
         for name, run in self.parents.items():
             if new := self.writer.lineage.register(name, run.data.tags, seeds[name]):
                 self.writer.tag(run.info.run_id, new)

@@ -211,10 +211,14 @@ class Writer:
         held = self.asked(run_id) if held is None else held
         if training in (None, run.data.tags.get(TRAINING, training)) and not _others(held, points):
             return run, held
+        self.give_up(run_id)
+        return None
+
+    def give_up(self, run_id: str) -> None:
+        """An incomplete run that nothing will go on from."""
         self.tag(run_id, {STATE: SUPERSEDED, DIGEST: f"killed {run_id}"})
         self.client.set_terminated(run_id, "KILLED")
         self.live.pop(run_id, None)
-        return None
 
     def asked(self, run_id: str) -> Held:
         """What an incomplete run holds."""

@@ -21,6 +21,7 @@ from cgm.core.errors import UserError
 from cgm.core.files import remove, write_json, write_text
 from pipeline.track import track
 from pipeline.tracking.follow import LOG, Follower, follow
+from pipeline.tracking.record import NAME as RUN
 from pipeline.tracking.record import PARENT, STATE
 from pipeline.tracking.store import alone
 
@@ -143,6 +144,28 @@ def test_the_results_that_are_trained_anew_count_until_then(folder: Path) -> Non
     track(params, folder)
     assert {run.info.run_id: run.data.tags[STATE] for run in every_run(params)}[first] == "superseded"
     assert held(params)[NAME].info.run_id != first
+
+
+def test_results_that_come_back_count_and_the_training_anew_is_set_apart(folder: Path) -> None:
+    write_params(folder)
+    params = experiment(folder)
+    place = finish(folder)
+    track(params, folder)
+    first = held(params)[NAME].info.run_id
+    aside = place.rename(folder / "aside")
+    train(folder, 3)
+    track(params, folder)
+    assert len(MlflowClient(params.tracking.uri).search_runs(["1"], f"tags.`{RUN}` = '{NAME}' AND attributes.status = 'RUNNING'")) == 1
+    remove(folder / "build/live/openmoji/pix2pix/0")
+    aside.rename(place)
+    track(params, folder)
+    runs = [run for run in every_run(params) if run.data.tags[RUN] == NAME]
+    assert {run.info.run_id == first: (run.data.tags[STATE], run.info.status) for run in runs} == {
+        True: ("current", "FINISHED"),
+        False: ("superseded", "KILLED"),
+    }
+    assert held(params)[NAME].info.run_id == first
+    assert track(params, folder).written == []
 
 
 def test_one_writer_at_a_time_and_a_dead_ones_lock_is_free(folder: Path) -> None:
