@@ -40,13 +40,14 @@ from cgm.experiment import paths  # noqa: E402
 from cgm.experiment.params import Params  # noqa: E402
 from cgm.experiment.params import Run as Training  # noqa: E402
 from cgm.experiment.reading import load_params  # noqa: E402
-from pipeline.tracking.files import LIVE  # noqa: E402
 from pipeline.tracking.record import LEVEL, METHOD, NAME, SEED, STATE  # noqa: E402
 from pipeline.tracking.view import address  # noqa: E402
 
 OUT = ROOT / "docs/mlflow"
 WIDTH, HEIGHT, TALL = 1280, 800, 1200
-COLOURS = 128
+COLOURS = 256
+CORNER, TALLER = 8, 240
+"""Where a chart's corner is held, and how far it is drawn down, in pixels."""
 SECONDS = 240.0
 """How long a page or a training may take."""
 DISCRIMINATOR, DIVERSITY = "accuracy/D", "val/vendi_ratio"
@@ -78,7 +79,7 @@ class Scene:
             notice.click()
 
     def seeds(self, method: str, dataset: str) -> list[Run]:
-        return [run for name, run in self.runs.items() if name.startswith(f"{dataset}/{method}/")]
+        return [self.runs[name] for name in sorted(self.runs) if name.startswith(f"{dataset}/{method}/")]
 
     @property
     def dataset(self) -> str:
@@ -142,6 +143,7 @@ def _charts(scene: Scene, chosen: str, metrics: str, unfold: str | None = None) 
 
 def model(scene: Scene) -> None:
     """A registered model: its versions, and which is best."""
+    scene.page.set_viewport_size({"width": WIDTH, "height": TALL})
     scene.open(f"models/{quote(f'{scene.dataset}-{scene.adversarial}')}?{TRAINING}", "validation.kid")
 
 
@@ -150,11 +152,12 @@ def run(scene: Scene) -> None:
     found = scene.seeds(scene.adversarial, scene.dataset)[0]
     scene.open(f"experiments/{scene.experiment}/runs/{found.info.run_id}?{TRAINING}", "Show more")
     scene.page.get_by_text("Show more").first.click()
+    scene.page.get_by_role("button").first.click()  # the menu at the left goes: the command leaves no room for the column at the right
     scene.page.wait_for_timeout(1000)
 
 
 def follow(scene: Scene) -> None:
-    """A training that goes on, seconds after it began: its losses, and its grids by images seen."""
+    """A training that goes on, seconds after it began: its losses, and its grids by images seen. Its run is gone afterwards."""
     scene.page.set_viewport_size({"width": WIDTH, "height": TALL})
     with training_going_on(scene.last) as name:
         run_id = _wait_for(lambda: _running(scene, name), "the training's second validation in MLflow")
@@ -163,6 +166,29 @@ def follow(scene: Scene) -> None:
         scene.page.wait_for_timeout(3000)
         scene.page.get_by_role("slider").last.press("ArrowRight")
         scene.page.wait_for_timeout(3000)
+    MlflowClient(scene.server).delete_run(run_id)
+
+
+def grids(scene: Scene) -> None:
+    """The end of a finished run's metrics: its validation images after the last step, below how they were judged."""
+    scene.page.set_viewport_size({"width": WIDTH, "height": TALL})
+    run_id = scene.seeds(scene.adversarial, scene.dataset)[0].info.run_id
+    _curves(scene, run_id)
+    scene.page.get_by_placeholder("Search metric charts").fill(f"val/pd|{DIVERSITY}")
+    scene.page.wait_for_timeout(3000)
+    card = scene.page.locator(".react-resizable").last  # its parameters leave little of it to the images
+    card.scroll_into_view_if_needed()
+    box = card.bounding_box()
+    right, bottom = box["x"] + box["width"] - CORNER, box["y"] + box["height"] - CORNER
+    scene.page.mouse.move(right, bottom)
+    scene.page.mouse.down()
+    scene.page.mouse.move(right, bottom + TALLER, steps=10)
+    scene.page.mouse.up()
+    scene.page.wait_for_timeout(1000)
+    for _ in MlflowClient(scene.server).get_metric_history(run_id, DIVERSITY)[1:]:
+        card.get_by_role("slider").press("ArrowRight")
+    scene.page.wait_for_timeout(3000)
+    card.scroll_into_view_if_needed()
 
 
 def _curves(scene: Scene, run_id: str) -> None:
@@ -170,20 +196,24 @@ def _curves(scene: Scene, run_id: str) -> None:
 
 
 def _running(scene: Scene, name: str) -> str | None:
-    """The run of that training, once it has been validated twice: after that at step 0."""
+    """The run of that training, once the grid of a second validation is there: with one there is no slider."""
     client = MlflowClient(scene.server)
     found = client.search_runs([scene.experiment], f"tags.`{NAME}` = '{name}' AND attributes.status = 'RUNNING'")
-    if found and len(client.get_metric_history(found[0].info.run_id, "val/vendi_ratio")) > 1:
+    if found and len([file for file in client.list_artifacts(found[0].info.run_id, "images") if file.path.endswith(".webp")]) > 1:
         return str(found[0].info.run_id)
     return None
 
 
 @contextmanager
 def training_going_on(training: Training) -> Iterator[str]:
-    """Its name. Its results stand aside meanwhile, and come back."""
+    """Its name. Its results stand aside meanwhile, and come back. What else it leaves goes: the next one begins at its first step."""
     results, aside = paths.run_folder(training), Path("build") / "aside-for-a-picture"
-    if results.exists():
-        shutil.move(results, aside)
+    left = [paths.live(training), paths.checkpoint(training).parent]
+    if not (results / "run.json").exists():  # an unfinished training has a checkpoint that somebody wants
+        sys.exit(f"error: {results}: not there, expected a finished run; finish it, then take the pictures")
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.move(results, aside)
     command = [sys.executable, "-m", "pipeline.train", *(f"{key}={value}" for key, value in training.model_dump().items())]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -191,10 +221,9 @@ def training_going_on(training: Training) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-        shutil.rmtree(LIVE / str(training), ignore_errors=True)
-        shutil.rmtree(results, ignore_errors=True)
-        if aside.exists():
-            shutil.move(aside, results)
+        for folder in (*left, results):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.move(aside, results)
 
 
 PICTURES: dict[str, Callable[[Scene], None]] = {
@@ -204,6 +233,7 @@ PICTURES: dict[str, Callable[[Scene], None]] = {
     "model": model,
     "run": run,
     "follow": follow,
+    "grids": grids,
 }
 
 

@@ -72,6 +72,13 @@ def test_mlflows_pages_are_those_of_the_script() -> None:
         assert path.stat().st_size <= LARGEST
 
 
+def test_the_search_for_pictures_names_those_of_the_report() -> None:
+    """A reader who has its runs finds something."""
+    (digest,) = re.findall(r"dataset\.digest = '(\w+)'", PAGES[ROOT / "docs/mlflow.md"])
+    assert len(digest) == 12
+    assert digest in (ROOT / "reports/index.html").read_text(encoding="utf-8")
+
+
 def test_every_layout_and_every_condition_has_its_picture(script):
     assert {*script.EXAMPLES} == {*LAYOUTS, script.TWO_FOLDERS}
     for name in script.EXAMPLES:
