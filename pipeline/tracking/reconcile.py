@@ -3,7 +3,9 @@ writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,9 +110,10 @@ class Reconciler:
         runs: list[MlflowRun] = []
         token = None
         while True:
-            page = self.store.client.search_runs(
-                [self.experiment], f"tags.`{NAME}` LIKE '%'{mine}", ViewType.ACTIVE_ONLY, max_results=1000, page_token=token
-            )
+            with _uncollected():
+                page = self.store.client.search_runs(
+                    [self.experiment], f"tags.`{NAME}` LIKE '%'{mine}", ViewType.ACTIVE_ONLY, max_results=1000, page_token=token
+                )
             runs.extend(page)
             token = page.token
             if not token:
@@ -194,3 +197,15 @@ class Reconciler:
             for run in runs[1 if name in there or name in self.parents else 0 :]:
                 if run.info.status == "RUNNING":
                     self.store.client.set_terminated(run.info.run_id, "KILLED")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """While runs are read: a thousand are a million objects that all stay; to search them for garbage takes two thirds of the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
