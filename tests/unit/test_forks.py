@@ -50,6 +50,14 @@ FORKED = "True True True 18\n"
 ITSELF = "False True True 18\n"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interruptible() -> Iterator[None]:
+    """Also where these tests run in the background of a shell, which lets what it starts ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The project's own files, with a stage that shows how it was started."""
