@@ -74,14 +74,18 @@ BY_DVC = ("a method's parameter", "comments, and what nothing uses", "a method's
 """Each in its own way; Snakemake runs them all, for it is the one that has to be told what DVC knows."""
 
 
-ALIKE = ("a dataset's budget", "the report's template", "a method's code")
-"""Snakemake is told of them as of others: a method's parameter, a claim, the training loop."""
+ALIKE = {
+    "snakemake": {"a dataset's budget", "the report's template", "a method's code", UNFELT},
+    "dvc": {"a method's parameter", "the tracking"},
+}
+"""What each is told of as of others: Snakemake as of a method's parameter, a claim, the training loop, an evaluation's parameter; DVC as of
+a method's code, and of those of the tests below."""
 
 
 @pytest.mark.parametrize(
     ("change", "engine"),
     [
-        pytest.param(change, engine, marks=pytest.mark.slow if engine == "snakemake" and change in ALIKE else ())
+        pytest.param(change, engine, marks=pytest.mark.slow if change in ALIKE[engine] else ())
         for change in CHANGES
         for engine in ENGINES
         if engine == "snakemake" or change in BY_DVC
