@@ -20,6 +20,7 @@ from cgm.report.build import Report, build
 from cgm.report.figures.budget import budget
 from cgm.report.figures.plane import plane
 from cgm.report.parameter_paths import paths_of, settings_of
+from cgm.report.plotting import LIGHT, render
 from cgm.report.results import collect
 
 
@@ -212,6 +213,19 @@ def test_the_budgets_of_an_experiment_that_is_kept(kept: Path) -> None:
     assert "mean over 2 seeds" in picture.note
     rows = {row["method"]: row for row in csv.DictReader(io.StringIO(picture.csv.decode()))}
     assert (float(rows["mae_x4"]["mean"]), rows["mae_x4"]["n"]) == (pytest.approx(0.205), "2")
+
+
+def test_kept_budgets_of_methods_that_are_not_trained_here(kept: Path) -> None:
+    """Each has a colour and a marker of its own, beside those of this experiment's methods."""
+    path = kept / "experiments/budget.csv"
+    others = [line.replace(",mae", ",pix2pix") for line in path.read_text().splitlines() if ",mae" in line]
+    path.write_text("\n".join([path.read_text().rsplit("icons_a,pix2pix,0", 1)[0].rstrip(), *others]) + "\n")
+    results = collect(params_of({"mse": {}}, [0]), kept)
+    picture = budget(results, results.datasets[0])
+    assert picture is not None
+    assert {row["method"] for row in csv.DictReader(io.StringIO(picture.csv.decode()))} >= {"mae", "mae_x16", "pix2pix", "pix2pix_x4"}
+    drawn = render(picture)["svg"].decode()
+    assert [colour in drawn for colour in LIGHT.palette[:4]] == [False, True, True, False]  # mse isn't in it
 
 
 def test_an_experiment_with_budgets_of_its_own_shows_those(kept: Path, tree: Path) -> None:

@@ -21,7 +21,7 @@ from pipeline import stage_table
 from pipeline.stage_table import Stage, Table, load_table
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = ("smoke", "default", "full", "ablations", "budget")
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
 
 
 def project(folder: Path, experiment: str = "smoke") -> Path:

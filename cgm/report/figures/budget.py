@@ -91,7 +91,9 @@ def _drawn(results: Results, dataset: DatasetResult, trained: Trained) -> Pictur
         return None
     kimgs = sorted({kimg for found in curves.values() for points in found.values() for kimg, _, _ in points})
     base = {name: _base(trained.methods, path) for name, path in zip(names, paths, strict=True)}
-    places = results.places
+    places = dict(results.places)
+    for entry in base.values():
+        places.setdefault(entry, len(places))  # a kept experiment may have methods that this one doesn't train
     references = {metric: _references(dataset, metric) for metric in curves}
     headings = {metric: f"{labels.scaled_title(metric, dataset.judge_of(metric))} {labels.arrow(metric)}" for metric in curves}
 
@@ -110,7 +112,7 @@ def _drawn(results: Results, dataset: DatasetResult, trained: Trained) -> Pictur
                     mean = stats.t_interval(values).mean * scale
                     axes.axhline(mean, color=theme.muted, linewidth=1.1, linestyle=style, label=labels.reference_title(name))
             for name, points in found.items():
-                place = places.get(base[name], len(places))
+                place = places[base[name]]
                 axes.errorbar(
                     [kimg for kimg, _, _ in points],
                     [each.mean * scale for _, _, each in points],
