@@ -142,7 +142,7 @@ def measure(arguments: argparse.Namespace) -> tuple[str, str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.following", description=__doc__)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, choices=tracking.SHAPES, default=100, help="finished runs in the follower's folder")

@@ -148,7 +148,7 @@ def measure(arguments: argparse.Namespace) -> tuple[str, str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tracking", description=__doc__)
     parser.add_argument("--runs", type=int, nargs="+", choices=SHAPES, default=[10, 100, 1000])
     run_command(parser, measure, argv)
 

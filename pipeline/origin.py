@@ -24,6 +24,7 @@ from pipeline.fingerprint import report_code
 MADE = ("reports/", "dvc.lock")
 """What the stages themselves write and git keeps."""
 PROGRAM = "pipeline/report.py"
+PARAMS, EXPERIMENTS = "params.yaml", "experiments"
 
 
 def find(params: Params, folder: Path, without: Mapping[str, str], root: Path = Path()) -> Origin:
@@ -57,14 +58,23 @@ def read(folder: Path) -> Origin | None:
 
 def checkout(root: Path) -> tuple[str, str, tuple[str, ...]]:
     """Commit, its date, and what differs from it: changed files, and Python files that it doesn't hold. Empty where git doesn't keep the
-    project."""
+    project. A ``params.yaml`` that is an experiment of the commit's doesn't differ: the commit and the experiment's name say all of it.
+    """
     if _git(root, "ls-files", "--error-unmatch", PROGRAM) is None or (shown := _git(root, "show", "-s", "--format=%H %cs")) is None:
         return "", "", ()
     commit, date = shown.split()
     lines = (_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z") or "").split("\0")
     entries = [(line[:2], line[3:]) for line in lines if line]
     changed = [name for state, name in entries if not name.startswith(MADE) and (state != "??" or name.endswith(".py"))]
+    if PARAMS in changed and _is_an_experiment(root, changed):
+        changed.remove(PARAMS)
     return commit, date, tuple(sorted(changed))
+
+
+def _is_an_experiment(root: Path, changed: list[str]) -> bool:
+    """Whether ``params.yaml`` is what ``cgm experiment`` makes it of a file that is as the commit has it."""
+    kept = [name for name in (_git(root, "ls-files", "-z", EXPERIMENTS) or "").split("\0") if name and name not in changed]
+    return (root / PARAMS).is_file() and (root / PARAMS).read_bytes() in [(root / name).read_bytes() for name in kept]
 
 
 def other_code(results: Results, code: Code) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from benchmarks import engines, many, metrics, precision, stand_in, whole
+from benchmarks import engines, following, many, metrics, precision, stand_in, whole
 from benchmarks.page import ROOT, renew_section
 from benchmarks.whole import Job, Whole
 from cgm.core.errors import UserError
@@ -18,7 +18,10 @@ from cgm.core.files import write_json
 from cgm.evaluation.metrics import METRICS
 from pipeline.stage_table import load_table
 
-COMMANDS = ("training", "engines", "metrics", "many", "inception", "precision", "whole", "carry", "unpack", "study.discrimination")
+COMMANDS = (
+    *("training", "engines", "metrics", "many", "inception", "precision", "whole", "carry", "unpack", "tracking", "following"),
+    "study.discrimination",
+)
 
 
 def test_a_section_is_renewed_and_the_rest_of_the_page_left_alone(tmp_path):
@@ -76,6 +79,16 @@ def test_both_sides_of_the_metrics_benchmark_agree(tmp_path):
     assert (metrics.total(ours) < np.sum([*ours["seconds"].values()], axis=0)).all()  # forward passes alone are no part of it
     with pytest.raises(UserError, match="fid: found"):
         metrics.check_agreement({**ours["values"], "fid": 1.0}, packages["values"])
+
+
+@pytest.mark.slow
+def test_a_training_is_followed_in_every_other_turn(capsys):
+    following.main(["--steps", "10", "--rounds", "1", "--runs", "10"])
+    lines = capsys.readouterr().out.splitlines()
+    seconds = {line.split(" | ")[0]: float(line.split(" | ")[1]) for line in lines if line.startswith(("| alone", "| followed"))}
+    assert min(seconds.values()) > 0
+    (share,) = (float(line.split("takes ")[1].split("%")[0]) for line in lines if "timed inside it" in line)
+    assert 0 < share < 20  # of ten steps; it has five validations to show all the same
 
 
 def test_very_many_images_are_few(tmp_path):

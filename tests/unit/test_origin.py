@@ -94,6 +94,28 @@ def test_a_clean_origin_stays_and_another_is_found_anew(project: Path, params: P
     assert other.changed == ()
 
 
+def test_an_experiment_of_the_commit_is_no_change(project: Path) -> None:
+    """Whatever ``cgm experiment`` has made ``params.yaml``."""
+    one = project / "experiments/one.yaml"
+    one.parent.mkdir()
+    one.write_text("experiment: one\n")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "2")
+
+    def changed(text: str) -> tuple[str, ...]:
+        (project / "params.yaml").write_text(text)
+        return origin.checkout(project)[2]
+
+    assert changed("experiment: one\n") == ()
+    assert changed("experiment: one\nseeds: [0]\n") == ("params.yaml",)
+    (project / "experiments/two.yaml").write_text("experiment: two\n")
+    assert changed("experiment: two\n") == ("params.yaml",)  # the commit hasn't got it
+    one.write_text("experiment: one, changed\n")
+    assert changed("experiment: one, changed\n") == ("experiments/one.yaml", "params.yaml")
+    (project / "params.yaml").unlink()
+    assert origin.checkout(project)[2] == ("experiments/one.yaml", "params.yaml")
+
+
 def test_where_git_keeps_no_code_the_commit_is_not_known(project: Path, params: Params) -> None:
     shutil.rmtree(project / ".git")
     assert origin.checkout(project) == ("", "", ())
