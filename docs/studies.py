@@ -24,14 +24,17 @@ from benchmarks.page import renew_section  # noqa: E402
 from cgm.core.errors import UserError  # noqa: E402
 from cgm.core.files import remove  # noqa: E402
 from cgm.experiment.reading import load_params  # noqa: E402
-from cgm.report import origin, verify  # noqa: E402
-from cgm.report.build import MANIFEST  # noqa: E402
+from cgm.report import citation, origin, verify  # noqa: E402
+from cgm.report.build import MANIFEST, of_tables  # noqa: E402
+from cgm.report.plotting import for_both_themes  # noqa: E402
 from cgm.report.table_format import Table, from_json, to_markdown  # noqa: E402
 from pipeline.verify_command import read  # noqa: E402
 
 COMMAND = "python docs/studies.py"
 PAGE, KEPT = Path("docs/studies.md"), Path("docs/studies")
 PARTS = ("results.csv", origin.FILE, "tables/main-*.json", "pictures/grid-*.png")
+OF_TABLES = (citation.BIB, citation.NUMBERS)
+"""Made anew, of the kept tables alone."""
 DRAWN = "plane-*.svg"
 """Of the figures that a report draws for papers; the report itself has them within its page."""
 
@@ -43,9 +46,11 @@ def taken(folder: Path) -> tuple[str, dict[str, bytes]]:
         raise UserError(f"{folder / 'reports'}: {found[0]}; expected a whole report: run `make all` there")
     kept = {path: data for path, data in files.items() if any(fnmatch(path, part) for part in PARTS)}
     for path in sorted((folder / "build/report").glob(DRAWN)):
-        kept[f"figures/{path.name}"] = path.read_bytes()
+        kept[f"figures/{path.name}"] = for_both_themes(path.read_bytes())
     if stamped := [table.name for table in tables_in(kept) if table.stamp]:
         raise UserError(f"{folder / 'reports'}: {stamped[0]} is not citable; finish all runs of a committed state there")
+    made = of_tables(tables_in(kept), origin.Origin.from_json(kept[origin.FILE].decode()))
+    kept |= {path: made[path] for path in OF_TABLES}
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in sorted(kept.items())}
     return name, {**kept, MANIFEST: (json.dumps({"sha256": digests}, indent=2) + "\n").encode()}
 
