@@ -35,7 +35,7 @@ setup: .venv/.installed
 # What needs a GPU is rehearsed on the CPU; `python -m pytest tests/cuda` checks the GPU of this machine.
 test: export CGM_DEVICE ?= cpu
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup
 	$(BIN)/ruff check
