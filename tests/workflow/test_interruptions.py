@@ -21,9 +21,8 @@ METHODS = ("mae", "pix2pix")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Made by DVC."""
     made = Project(tmp_path_factory.mktemp("project"), pairs_only)
-    outcome = made.dvc("repro")
+    outcome = made.snakemake()
     assert outcome.code == 0, outcome.output[-4000:]
     assert outcome.executed == {f"{kind}@openmoji" for kind in ("fetch", "prepare", "reference")} | {"weights", "filters"} | whole_run(
         *METHODS
