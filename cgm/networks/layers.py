@@ -129,7 +129,7 @@ class Patches(torch.autograd.Function):
         return patches.reshape(-1, 16 * channels)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return Overlaid.apply(gradient, ctx.form)
 
 
@@ -152,7 +152,7 @@ class Overlaid(torch.autograd.Function):
         return side_by_side(pixels[:, 1:-1, 1:-1].permute(0, 3, 1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return Patches.apply(gradient), None
 
 

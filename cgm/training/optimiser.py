@@ -29,7 +29,7 @@ class Adam(torch.optim.Adam):
 
         The CPU's fused kernel first copies what is channels last into the usual order. So it sees such tensors as they lie in memory.
         """
-        complex_numbers = super()._init_group(group, *lists)  # type: ignore[no-untyped-call, misc]
+        complex_numbers = super()._init_group(group, *lists)
         for tensors in lists[:4]:
             tensors[:] = [as_it_lies(tensor) for tensor in tensors]
         return bool(complex_numbers)
