@@ -137,8 +137,8 @@ def measure(arguments: argparse.Namespace) -> tuple[str, str]:
         f"The default Pix2Pix, {arguments.steps} steps, {arguments.rounds} times each way, one thread. Beside it `cgm follow` looks "
         f"every {SECONDS:g} s at a folder with {arguments.runs} runs, and writes to SQLite. Seconds are the processor's; medians.",
         table(["a training", "seconds", "`cgm follow`, of a core"], rows),
-        f"Of a training's seconds, what it writes to be followed takes {100 * statistics.median(share):.2f}%, timed inside it: the two "
-        "medians differ by what else the machine does. No training waits for the follower.",
+        f"Of a training's seconds, what it writes to be followed takes {100 * statistics.median(share):.2f}%, timed inside it. "
+        "The difference of the two medians also holds whatever else the machine did. No training waits for the follower.",
     ]
     return "following", "\n\n".join(text)
 
